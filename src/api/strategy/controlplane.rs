@@ -1,0 +1,579 @@
+//! Rules of the controlplane kinds. (CAPI v1.14: controlplane/kubeadm/webhooks/admission)
+//!
+//! CoreDNS versions are not checked against the list of possible migrations, because no CoreDNS
+//! runs in a simulated cluster.
+
+use serde_json::{Value, json};
+
+use super::bootstrap::{Owner, forbidden, invalid, is_defined, required, validate_spec};
+use crate::machinery::definition::Strategy;
+use crate::machinery::status::Cause;
+
+/// Days that a CA lives by default.
+const CA_DAYS: i64 = 3650;
+
+/// What may change in `spec.kubeadmConfigSpec`; `*` stands for everything below.
+const MUTABLE_CONFIG: &[&str] = &[
+    "clusterConfiguration.etcd",
+    "clusterConfiguration.etcd.*",
+    "clusterConfiguration.dns",
+    "clusterConfiguration.dns.*",
+    "clusterConfiguration.imageRepository",
+    "clusterConfiguration.featureGates",
+    "clusterConfiguration.featureGates.*",
+    "clusterConfiguration.apiServer",
+    "clusterConfiguration.apiServer.*",
+    "clusterConfiguration.controllerManager",
+    "clusterConfiguration.controllerManager.*",
+    "clusterConfiguration.scheduler",
+    "clusterConfiguration.scheduler.*",
+    "clusterConfiguration.certificateValidityPeriodDays",
+    "clusterConfiguration.encryptionAlgorithm",
+    "initConfiguration.nodeRegistration",
+    "initConfiguration.nodeRegistration.*",
+    "initConfiguration.patches.directory",
+    "initConfiguration.patches",
+    "initConfiguration.skipPhases",
+    "initConfiguration.bootstrapTokens",
+    "initConfiguration.localAPIEndpoint",
+    "initConfiguration.localAPIEndpoint.*",
+    "initConfiguration.timeouts",
+    "initConfiguration.timeouts.*",
+    "joinConfiguration.nodeRegistration",
+    "joinConfiguration.nodeRegistration.*",
+    "joinConfiguration.patches.directory",
+    "joinConfiguration.patches",
+    "joinConfiguration.skipPhases",
+    "joinConfiguration.caCertPath",
+    "joinConfiguration.controlPlane",
+    "joinConfiguration.controlPlane.*",
+    "joinConfiguration.discovery",
+    "joinConfiguration.discovery.*",
+    "joinConfiguration.timeouts",
+    "joinConfiguration.timeouts.*",
+    "bootCommands",
+    "preKubeadmCommands",
+    "postKubeadmCommands",
+    "files",
+    "verbosity",
+    "users",
+    "ntp",
+    "ntp.*",
+    "ignition",
+    "ignition.*",
+    "diskSetup",
+    "diskSetup.*",
+    "format",
+    "mounts",
+];
+
+/// What may change beside it in `spec`.
+const MUTABLE: &[&str] = &[
+    "machineTemplate.metadata",
+    "machineTemplate.metadata.*",
+    "machineTemplate.spec",
+    "machineTemplate.spec.*",
+    "replicas",
+    "version",
+    "remediation",
+    "remediation.*",
+    "machineNaming",
+    "machineNaming.*",
+    "rollout",
+    "rollout.*",
+];
+
+/// The strategy of a kind.
+pub(super) fn of(kind: &str) -> Strategy {
+    match kind {
+        "KubeadmControlPlane" => {
+            Strategy { default: Some(default_control_plane), validate: Some(validate) }
+        }
+        "KubeadmControlPlaneTemplate" => {
+            Strategy { default: None, validate: Some(validate_template) }
+        }
+        _ => Strategy::default(),
+    }
+}
+
+fn default_control_plane(new: &mut Value, _old: Option<&Value>) {
+    let Some(spec) = new.get_mut("spec").filter(|spec| spec.is_object()) else { return };
+    if spec["replicas"].is_null() {
+        spec["replicas"] = json!(1);
+    }
+    if let Some(version) = spec["version"].as_str().filter(|version| !version.starts_with('v')) {
+        spec["version"] = json!(format!("v{version}"));
+    }
+    for at in ["/rollout", "/rollout/strategy", "/rollout/strategy/rollingUpdate"] {
+        if spec.pointer(at).is_none_or(Value::is_null) {
+            let (parent, field) = at.rsplit_once('/').unwrap_or_default();
+            if let Some(Value::Object(parent)) = spec.pointer_mut(parent) {
+                parent.insert(field.to_owned(), json!({}));
+            }
+        }
+    }
+    if let Some(Value::Object(strategy)) = spec.pointer_mut("/rollout/strategy") {
+        strategy.insert("type".to_owned(), json!("RollingUpdate"));
+        if let Some(Value::Object(limits)) = strategy.get_mut("rollingUpdate") {
+            limits.entry("maxSurge").or_insert(json!(1));
+        }
+    }
+}
+
+fn validate(new: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let spec = &new["spec"];
+    let configuration = &spec["kubeadmConfigSpec"]["clusterConfiguration"];
+    let mut causes = validate_control_plane(spec);
+    if let Some(old) = old {
+        causes.extend(validate_change(&old["spec"], spec));
+        causes.extend(validate_upgrade(&old["spec"], spec));
+    }
+    let old_configuration =
+        old.map(|old| &old["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]);
+    let path = "spec.kubeadmConfigSpec";
+    causes.extend(validate_cluster_configuration(
+        configuration,
+        old_configuration,
+        &format!("{path}.clusterConfiguration"),
+    ));
+    causes.extend(validate_spec(&spec["kubeadmConfigSpec"], path, Owner::ControlPlane));
+    causes
+}
+
+fn validate_control_plane(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let replicas = spec["replicas"].as_i64();
+    let at = || "spec.replicas".to_owned();
+    match replicas {
+        None => causes.push(required(at(), "is required")),
+        Some(..=0) => causes.push(forbidden(at(), "cannot be less than or equal to 0")),
+        Some(1..) => {}
+    }
+    let etcd = &spec["kubeadmConfigSpec"]["clusterConfiguration"]["etcd"];
+    if !is_defined(&etcd["external"]) && replicas.is_some_and(|replicas| replicas % 2 == 0) {
+        causes.push(forbidden(at(), "cannot be an even number when etcd is stacked"));
+    }
+    let reference = &spec["machineTemplate"]["spec"]["infrastructureRef"];
+    for field in ["apiGroup", "kind", "name"] {
+        if !is_defined(&reference[field]) {
+            let at = format!("spec.machineTemplate.infrastructure.{field}");
+            causes.push(invalid(at, &json!(""), "cannot be empty"));
+        }
+    }
+    let taints = &spec["machineTemplate"]["spec"]["taints"];
+    causes.extend(validate_taints(taints, "spec.machineTemplate.spec.taints"));
+    let version = spec["version"].as_str().unwrap_or_default();
+    if !version.starts_with('v') {
+        causes.push(invalid("spec.version".to_owned(), &json!(version), "must start with v"));
+    }
+    if Version::parse(version).is_none() {
+        let detail = "must be a valid semantic version";
+        causes.push(invalid("spec.version".to_owned(), &json!(version), detail));
+    }
+    causes.extend(validate_rollout(spec, "spec"));
+    causes.extend(validate_naming(spec, "spec"));
+    causes
+}
+
+/// Checks the taints that Machines put on their Nodes, at `path`.
+pub(super) fn validate_taints(taints: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (index, taint) in taints.as_array().into_iter().flatten().enumerate() {
+        let key = taint["key"].as_str().unwrap_or_default();
+        let detail = match key {
+            "node.cluster.x-k8s.io/uninitialized" | "node.cluster.x-k8s.io/outdated-revision" => {
+                "taint key is not allowed"
+            }
+            "node.kubernetes.io/out-of-service" => continue,
+            key if key.starts_with("node.kubernetes.io/") => {
+                "taint key must not have the prefix node.kubernetes.io/, except for \
+                 node.kubernetes.io/out-of-service"
+            }
+            key if key.starts_with("node.cloudprovider.kubernetes.io/") => {
+                "taint key must not have the prefix node.cloudprovider.kubernetes.io/"
+            }
+            "node-role.kubernetes.io/master" => {
+                "taint is deprecated since 1.24 and should not be used anymore"
+            }
+            _ => continue,
+        };
+        let at = format!("{path}[{index}].key");
+        causes.push(invalid(at, &json!(key), detail));
+    }
+    causes
+}
+
+fn validate_rollout(spec: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let strategy = &spec["rollout"]["strategy"];
+    if !is_defined(strategy) {
+        return causes;
+    }
+    let at = format!("{path}.rollout.strategy");
+    if strategy["type"] != "RollingUpdate" {
+        causes.push(required(format!("{at}.type"), "only RollingUpdate is supported"));
+    }
+    let surge = &strategy["rollingUpdate"]["maxSurge"];
+    let surge = surge.as_i64().or_else(|| Some(surge.as_str()?.parse().unwrap_or(0)));
+    if surge == Some(0) && spec["replicas"].as_i64().is_some_and(|replicas| replicas < 3) {
+        let detail = "when KubeadmControlPlane is configured to scale-in, replica count needs to \
+                      be at least 3";
+        causes.push(required(format!("{at}.rollingUpdate"), detail));
+    }
+    if surge.is_some_and(|surge| !(0..=1).contains(&surge)) {
+        causes.push(required(format!("{at}.rollingUpdate.maxSurge"), "value must be 1 or 0"));
+    }
+    causes.extend(validate_validity(spec, path));
+    causes
+}
+
+/// Certificates must not outlive their CA, nor be renewed before they exist.
+fn validate_validity(spec: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let configuration = &spec["kubeadmConfigSpec"]["clusterConfiguration"];
+    let days = |field: &str| configuration[field].as_i64().filter(|days| *days != 0);
+    let Some(validity) = days("certificateValidityPeriodDays") else { return causes };
+    let (limit, name) = match days("caCertificateValidityPeriodDays") {
+        Some(days) => (days, "caCertificateValidityPeriodDays"),
+        None => (CA_DAYS, "the default value of caCertificateValidityPeriodDays"),
+    };
+    if validity > limit {
+        let at =
+            format!("{path}.kubeadmConfigSpec.clusterConfiguration.certificateValidityPeriodDays");
+        let detail = format!("must be less than or equal to {name} ({limit})");
+        causes.push(invalid(at, &json!(validity), &detail));
+    }
+    let before = spec["rollout"]["before"]["certificatesExpiryDays"].as_i64().unwrap_or(0);
+    if before != 0 && before >= validity {
+        let at = format!("{path}.rollout.before.certificatesExpiryDays");
+        let detail = format!("must be less than certificateValidityPeriodDays ({validity})");
+        causes.push(invalid(at, &json!(before), &detail));
+    }
+    causes
+}
+
+fn validate_naming(spec: &Value, path: &str) -> Vec<Cause> {
+    let template = &spec["machineNaming"]["template"];
+    let Some(text) = template.as_str().filter(|text| !text.is_empty()) else { return Vec::new() };
+    let at = || format!("{path}.machineNaming.template");
+    let mut causes = Vec::new();
+    if !text.contains("{{ .random }}") {
+        causes.push(invalid(at(), template, "invalid template, {{ .random }} is missing"));
+    }
+    let name = text
+        .replace("{{ .random }}", "bcdfg")
+        .replace("{{ .cluster.name }}", "cluster")
+        .replace("{{ .kubeadmControlPlane.name }}", "kubeadmcontrolplane");
+    if name.contains("{{") {
+        causes.push(invalid(at(), template, "invalid template: unknown action"));
+    } else if !is_subdomain(&name) {
+        let detail = "invalid template, generated names would not be valid Kubernetes object \
+                      names: a lowercase RFC 1123 subdomain must consist of lower case \
+                      alphanumeric characters, '-' or '.', and must start and end with an \
+                      alphanumeric character (e.g. 'example.com', regex used for validation is \
+                      '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+        causes.push(invalid(at(), template, detail));
+    }
+    causes
+}
+
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            let edge = |byte: Option<u8>| {
+                byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            };
+            edge(label.bytes().next())
+                && edge(label.bytes().last())
+                && label.bytes().all(|byte| edge(Some(byte)) || byte == b'-')
+        })
+}
+
+fn validate_cluster_configuration(new: &Value, old: Option<&Value>, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let check_tag = |tag: &Value, at: String| {
+        let tag = tag.as_str().unwrap_or_default();
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let detail = format!("tag {tag} is invalid");
+        (!tag.chars().all(is_allowed)).then(|| forbidden(at, &detail))
+    };
+    causes.extend(check_tag(&new["dns"]["imageTag"], format!("{path}.dns.imageTag")));
+    let etcd = &new["etcd"];
+    causes.extend(check_tag(&etcd["local"]["imageTag"], format!("{path}.etcd.local.imageTag")));
+    if is_defined(&etcd["local"]) && is_defined(&etcd["external"]) {
+        let detail = "cannot have both external and local etcd";
+        causes.push(forbidden(format!("{path}.etcd.local"), detail));
+    }
+    if let Some(old) = old
+        && is_defined(&old["etcd"]["external"]) != is_defined(&etcd["external"])
+    {
+        let detail = "cannot change between external and local etcd";
+        causes.push(forbidden(format!("{path}.etcd.external"), detail));
+    }
+    causes
+}
+
+/// Upgrades go at most one minor version at a time; downgrades are let through, as upstream does.
+fn validate_upgrade(old: &Value, new: &Value) -> Vec<Cause> {
+    let text = |spec: &Value| spec["version"].as_str().unwrap_or_default().to_owned();
+    let (from, to) = (text(old), text(new));
+    let internal = |which: &str, version: &str| Cause {
+        reason: "InternalError".to_owned(),
+        message: format!(
+            "Internal error: failed to parse {which} kubeadmcontrolplane version: {version}"
+        ),
+        field: "spec.version".to_owned(),
+    };
+    let Some(current) = Version::parse(&from) else { return vec![internal("current", &from)] };
+    let Some(wanted) = Version::parse(&to) else { return vec![internal("updated", &to)] };
+    if (wanted.major, wanted.minor) >= (current.major, current.minor + 2) {
+        let detail = format!("cannot update Kubernetes version from {from} to {to}");
+        return vec![forbidden("spec.version".to_owned(), &detail)];
+    }
+    Vec::new()
+}
+
+/// Everything in `spec` but the lists above is fixed.
+fn validate_change(old: &Value, new: &Value) -> Vec<Cause> {
+    let mut changed = Vec::new();
+    collect_changes("", old, new, &mut changed);
+    changed
+        .into_iter()
+        .filter(|path| {
+            let allowed = match path.strip_prefix("kubeadmConfigSpec.") {
+                Some(inside) => is_allowed(MUTABLE_CONFIG, inside),
+                None => is_allowed(MUTABLE, path),
+            };
+            !allowed
+        })
+        .map(|path| forbidden(format!("spec.{path}"), "cannot be modified"))
+        .collect()
+}
+
+fn is_allowed(list: &[&str], path: &str) -> bool {
+    list.iter().any(|allowed| match allowed.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix),
+        None => path == *allowed,
+    })
+}
+
+/// Dotted paths of what a merge patch from `old` to `new` would hold.
+fn collect_changes(path: &str, old: &Value, new: &Value, changed: &mut Vec<String>) {
+    if old == new || (!is_defined(old) && !is_defined(new)) {
+        return;
+    }
+    let empty = serde_json::Map::new();
+    let (old_map, new_map) = match (old, new) {
+        (Value::Object(old), Value::Object(new)) => (old, new),
+        (_, Value::Object(new)) => (&empty, new),
+        _ => {
+            changed.push(path.to_owned());
+            return;
+        }
+    };
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    for (key, value) in new_map {
+        collect_changes(&join(key), old_map.get(key).unwrap_or(&Value::Null), value, changed);
+    }
+    for (key, value) in old_map.iter().filter(|(key, _)| !new_map.contains_key(*key)) {
+        if is_defined(value) {
+            changed.push(join(key));
+        }
+    }
+}
+
+fn validate_template(new: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let path = "spec.template.spec";
+    let spec = &new["spec"]["template"]["spec"];
+    if let Some(old) = old {
+        let mut changed = Vec::new();
+        collect_changes("", &old["spec"]["template"]["spec"], spec, &mut changed);
+        // The strategy was defaulted once; applying the same manifest again must pass.
+        changed.retain(|path| path != "rollout" && path != "rollout.strategy");
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let detail = format!(
+            "KubeadmControlPlaneTemplate spec.template.spec field is immutable. Please create new \
+             resource instead. Changed: {}",
+            changed.join(", ")
+        );
+        return vec![invalid(path.to_owned(), spec, &detail)];
+    }
+    let mut causes = validate_rollout(spec, path);
+    causes.extend(validate_naming(spec, path));
+    let taints = &spec["machineTemplate"]["spec"]["taints"];
+    causes.extend(validate_taints(taints, &format!("{path}.machineTemplate.spec.taints")));
+    let config = format!("{path}.kubeadmConfigSpec");
+    causes.extend(validate_cluster_configuration(
+        &spec["kubeadmConfigSpec"]["clusterConfiguration"],
+        None,
+        &format!("{config}.clusterConfiguration"),
+    ));
+    causes.extend(validate_spec(&spec["kubeadmConfigSpec"], &config, Owner::ControlPlane));
+    causes
+}
+
+/// A strict semantic version after an optional `v`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    major: u64,
+    minor: u64,
+}
+
+impl Version {
+    /// `None` for what is no semantic version.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let (text, build) = text.split_once('+').map_or((text, None), |(a, b)| (a, Some(b)));
+        let (numbers, pre) = text.split_once('-').map_or((text, None), |(a, b)| (a, Some(b)));
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let is_digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+        let has_leading_zero = |word: &str| word.len() > 1 && word.starts_with('0');
+        let is_good_pre =
+            |word: &str| is_word(word) && !(is_digits(word) && has_leading_zero(word));
+        if !pre.is_none_or(|pre| pre.split('.').all(is_good_pre))
+            || !build.is_none_or(|build| build.split('.').all(is_word))
+        {
+            return None;
+        }
+        let number = |word: &str| {
+            (!word.is_empty() && is_digits(word) && !has_leading_zero(word))
+                .then(|| word.parse::<u64>().ok())
+                .flatten()
+        };
+        let mut parts = numbers.split('.').map(number);
+        let version = Self { major: parts.next()??, minor: parts.next()?? };
+        parts.next()??;
+        parts.next().is_none().then_some(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control_plane(replicas: i64, version: &str) -> Value {
+        let mut object = json!({"spec": {
+            "replicas": replicas, "version": version,
+            "machineTemplate": {"spec": {"infrastructureRef":
+                {"apiGroup": "g", "kind": "DevMachineTemplate", "name": "n"}}},
+            "kubeadmConfigSpec": {"clusterConfiguration": {"certificatesDir": "/a"}}}});
+        default_control_plane(&mut object, None);
+        object
+    }
+
+    fn told(causes: Vec<Cause>) -> Vec<String> {
+        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_webhook() {
+        let mut object = json!({"spec": {"version": "1.34.0"}});
+        default_control_plane(&mut object, None);
+        assert_eq!(
+            object["spec"],
+            json!({"version": "v1.34.0", "replicas": 1, "rollout": {"strategy":
+                {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}})
+        );
+        let again = object.clone();
+        default_control_plane(&mut object, None);
+        assert_eq!(object, again);
+    }
+
+    #[test]
+    fn recorded_refusals() {
+        for (replicas, version, expected) in [
+            (1, "v1.34.0", &[][..]),
+            (
+                2,
+                "v1.34.0",
+                &["spec.replicas: Forbidden: cannot be an even number when etcd is stacked"],
+            ),
+            (
+                0,
+                "v1.34.0",
+                &[
+                    "spec.replicas: Forbidden: cannot be less than or equal to 0",
+                    "spec.replicas: Forbidden: cannot be an even number when etcd is stacked",
+                ],
+            ),
+            (
+                1,
+                "latest",
+                &["spec.version: Invalid value: \"vlatest\": must be a valid semantic version"],
+            ),
+        ] {
+            assert_eq!(told(validate(&control_plane(replicas, version), None)), expected);
+        }
+    }
+
+    #[test]
+    fn versions_are_strict() {
+        for (text, is_valid) in [
+            ("v1.34.0", true),
+            ("1.34.0-rc.1+build.5", true),
+            ("v1.34", false),
+            ("v1.34.0-x_y", false),
+            ("v01.2.3", false),
+            ("v1.2.3.4", false),
+            ("v1.2.3-", false),
+            ("v", false),
+        ] {
+            assert_eq!(Version::parse(text).is_some(), is_valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn external_etcd_may_be_even_but_stays_external() {
+        let mut object = control_plane(2, "v1.34.0");
+        let etcd = json!({"external": {"endpoints": ["e"]}});
+        object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["etcd"] = etcd;
+        assert_eq!(told(validate(&object, None)), Vec::<String>::new());
+        let old = control_plane(1, "v1.34.0");
+        let causes = told(validate(&object, Some(&old)));
+        let expected = "spec.kubeadmConfigSpec.clusterConfiguration.etcd.external: Forbidden: \
+                        cannot change between external and local etcd";
+        assert_eq!(causes, [expected]);
+    }
+
+    #[test]
+    fn upgrades_skip_no_minor_version() {
+        let old = control_plane(1, "v1.33.5");
+        for (version, count) in [("v1.34.9", 0), ("v1.32.0", 0), ("v1.35.0", 1), ("v2.0.0", 1)] {
+            let causes = told(validate(&control_plane(1, version), Some(&old)));
+            assert_eq!(causes.len(), count, "{version}: {causes:?}");
+        }
+    }
+
+    #[test]
+    fn fixed_fields_cannot_be_modified() {
+        let old = control_plane(1, "v1.34.0");
+        let mut new = old.clone();
+        new["spec"]["kubeadmConfigSpec"]["files"] = json!([{"path": "/x"}]);
+        new["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["apiServer"] =
+            json!({"certSANs": ["a"]});
+        assert_eq!(told(validate(&new, Some(&old))), Vec::<String>::new());
+        new["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["certificatesDir"] = json!("/b");
+        let expected = "spec.kubeadmConfigSpec.clusterConfiguration.certificatesDir: Forbidden: \
+                        cannot be modified";
+        assert_eq!(told(validate(&new, Some(&old))), [expected]);
+    }
+
+    #[test]
+    fn templates_are_immutable() {
+        let template = |naming: &str| {
+            json!({"spec": {"template": {"spec": {"machineNaming": {"template": naming},
+                "kubeadmConfigSpec": {}}}}})
+        };
+        let old = template("{{ .random }}");
+        assert_eq!(told(validate_template(&old, None)), Vec::<String>::new());
+        assert_eq!(told(validate_template(&old, Some(&old))), Vec::<String>::new());
+        let causes = told(validate_template(&template("a-{{ .random }}"), Some(&old)));
+        assert!(causes[0].contains("field is immutable"), "{causes:?}");
+        assert_eq!(told(validate_template(&template("a"), None)).len(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! Responses: status line, headers, bodies.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::Value;
+
+use super::negotiate::Encoding;
+use super::random;
+use crate::machinery::status::Status;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
+
+/// A JSON answer with kube-apiserver's headers.
+pub(crate) fn json_response(code: u16, body: impl Into<Bytes>) -> Response<Body> {
+    respond(code, JSON, Body::from(body.into()))
+}
+
+/// A refusal.
+pub(crate) fn status_response(status: &Status) -> Response<Body> {
+    let mut response = json_response(status.code, status.to_bytes());
+    let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry_after > 0 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
+    }
+    response
+}
+
+/// JSON in the encoding that the client asked for.
+pub(super) fn encoded(code: u16, encoding: Encoding, json: impl Into<Bytes>) -> Response<Body> {
+    let json = json.into();
+    match encoding {
+        Encoding::Json => json_response(code, json),
+        Encoding::Yaml => {
+            let yaml = serde_json::from_slice::<Value>(&json)
+                .ok()
+                .and_then(|value| serde_saphyr::to_string(&value).ok());
+            match yaml {
+                Some(yaml) => respond(code, YAML, Body::from(yaml)),
+                None => json_response(code, json),
+            }
+        }
+    }
+}
+
+/// A watch's answer, whose body arrives event by event.
+pub(super) fn stream(body: Body) -> Response<Body> {
+    respond(200, JSON, body)
+}
+
+/// Adds one `Warning` header a text.
+pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// What Go's HTTP server answers for a path that nobody handles.
+pub(crate) fn not_found_page() -> Response<Body> {
+    respond(404, TEXT, Body::from("404 page not found\n"))
+}
+
+fn respond(code: u16, content_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, NO_CACHE);
+    if let Ok(id) = HeaderValue::try_from(random::uid()) {
+        headers.insert(AUDIT_ID, id);
+    }
+    response
+}

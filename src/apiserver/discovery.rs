@@ -1,0 +1,326 @@
+//! Which groups, versions and resources are served: the legacy documents and the aggregated ones.
+//!
+//! All documents of a [`ResourceSet`] are encoded once, when the first of them is asked for, and
+//! shared by all servers that serve the set.
+
+mod aggregated;
+mod legacy;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::answer::not_found_page;
+use super::documents::{Tagged, quoted};
+use super::profile::ResourceSet;
+use super::{ApiServer, RequestInfo, health, json_response, status_response};
+use crate::machinery::definition::{Origin, ResourceDefinition};
+use crate::machinery::status::Status;
+
+/// Paths besides those of groups and versions that `/` lists.
+const OTHER_PATHS: &[&str] = &[
+    "/healthz",
+    "/healthz/ping",
+    "/livez",
+    "/livez/ping",
+    "/openapi/v3",
+    "/openapi/v3/",
+    "/readyz",
+    "/readyz/ping",
+    "/readyz/shutdown",
+    "/version",
+];
+
+const ALL_VERBS: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// The same verbs in the order in which kube-apiserver gives those of custom resources.
+const CUSTOM_VERBS: &[&str] =
+    &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
+/// Resources that do not take all verbs.
+const OTHER_VERBS: &[(&str, &str, &[&str])] = &[
+    ("", "bindings", &["create"]),
+    ("", "componentstatuses", &["get", "list"]),
+    ("", "namespaces", &["create", "delete", "get", "list", "patch", "update", "watch"]),
+    ("authentication.k8s.io", "selfsubjectreviews", &["create"]),
+    ("authentication.k8s.io", "tokenreviews", &["create"]),
+    ("authorization.k8s.io", "localsubjectaccessreviews", &["create"]),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
+    ("authorization.k8s.io", "selfsubjectrulesreviews", &["create"]),
+    ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
+];
+
+/// The encoded documents of one set of resources.
+pub(crate) struct Documents {
+    /// `/apis`.
+    groups: Bytes,
+    /// `/apis/{group}`.
+    group: BTreeMap<Arc<str>, Bytes>,
+    /// `/api/v1` and `/apis/{group}/{version}`, by group and version.
+    versions: BTreeMap<(Arc<str>, Arc<str>), Bytes>,
+    /// `/api` and `/apis`, aggregated, in each version of the format.
+    aggregated: [[Tagged; 2]; 2],
+    /// `/`.
+    root: Bytes,
+}
+
+/// Version of the aggregated format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    V2 = 0,
+    V2Beta1 = 1,
+}
+
+impl Format {
+    /// What the answer must repeat, or client-go reads it as a legacy document.
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::V2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            Self::V2Beta1 => {
+                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+            }
+        })
+    }
+}
+
+/// A group, its versions in order of preference, and their resources by name.
+struct Group<'a> {
+    name: &'a str,
+    versions: Vec<(&'a str, Vec<&'a ResourceDefinition>)>,
+}
+
+impl Documents {
+    /// Encodes everything.
+    pub(crate) fn new(resources: &ResourceSet) -> Self {
+        let groups = grouped(&resources.definitions);
+        let (core, named): (Vec<_>, Vec<_>) =
+            groups.iter().partition(|group| group.name.is_empty());
+        let versions = groups.iter().flat_map(|group| {
+            group.versions.iter().map(|(version, resources)| {
+                let document = legacy::resource_list(group.name, version, resources);
+                ((Arc::from(group.name), Arc::from(*version)), document)
+            })
+        });
+        let aggregate = |format| {
+            [aggregated::document(format, &core), aggregated::document(format, &named)]
+                .map(Tagged::new)
+        };
+        Self {
+            groups: legacy::group_list(&named),
+            group: named.iter().map(|it| (Arc::from(it.name), legacy::group(it))).collect(),
+            versions: versions.collect(),
+            aggregated: [aggregate(Format::V2), aggregate(Format::V2Beta1)],
+            root: root(&groups),
+        }
+    }
+}
+
+/// Orders definitions by group, version and name.
+fn grouped(definitions: &[Arc<ResourceDefinition>]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for definition in definitions {
+        let group = match groups.iter_mut().find(|group| group.name == &*definition.group) {
+            Some(group) => group,
+            None => {
+                groups.push(Group { name: &definition.group, versions: Vec::new() });
+                groups.last_mut().expect("a group was pushed")
+            }
+        };
+        let name = &*definition.version;
+        match group.versions.iter_mut().find(|(version, _)| *version == name) {
+            Some((_, resources)) => resources.push(definition),
+            None => group.versions.push((name, vec![definition])),
+        }
+    }
+    groups.sort_by(|a, b| order::compare_groups(a.name, b.name));
+    for group in &mut groups {
+        group.versions.sort_by(|a, b| order::compare_versions(a.0, b.0));
+        for (_, resources) in &mut group.versions {
+            resources.sort_by(|a, b| a.plural.cmp(&b.plural));
+        }
+    }
+    groups
+}
+
+fn verbs(definition: &ResourceDefinition) -> &'static [&'static str] {
+    let other = OTHER_VERBS
+        .iter()
+        .find(|(group, plural, _)| *group == &*definition.group && *plural == &*definition.plural);
+    match (other, definition.origin) {
+        (Some((_, _, verbs)), _) => verbs,
+        (None, Origin::BuiltIn) => ALL_VERBS,
+        (None, Origin::Custom) => CUSTOM_VERBS,
+    }
+}
+
+/// A subresource as both formats describe it.
+struct Subresource {
+    name: &'static str,
+    /// Group, version and kind of its objects, if they are not the resource's.
+    kind: Option<[&'static str; 3]>,
+    verbs: &'static [&'static str],
+}
+
+/// Subresources that are served, ordered by name for built-in kinds; of custom resources `status`
+/// comes first, as kube-apiserver has it.
+fn subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
+    let mut list = Vec::new();
+    if definition.group.is_empty() && &*definition.plural == "namespaces" {
+        list.push(Subresource { name: "finalize", kind: None, verbs: &["update"] });
+    }
+    if definition.subresources.status {
+        list.push(Subresource { name: "status", kind: None, verbs: SUBRESOURCE_VERBS });
+    }
+    if definition.subresources.scale.is_some() {
+        let kind = Some(["autoscaling", "v1", "Scale"]);
+        list.push(Subresource { name: "scale", kind, verbs: SUBRESOURCE_VERBS });
+    }
+    if definition.origin == Origin::BuiltIn {
+        list.sort_by_key(|subresource| subresource.name);
+    }
+    list
+}
+
+fn root(groups: &[Group<'_>]) -> Bytes {
+    let mut paths: Vec<String> = OTHER_PATHS.iter().map(|path| (*path).to_owned()).collect();
+    paths.push("/apis".to_owned());
+    for group in groups {
+        let base = match group.name {
+            "" => "/api".to_owned(),
+            name => format!("/apis/{name}"),
+        };
+        paths.extend(group.versions.iter().map(|(version, _)| format!("{base}/{version}")));
+        paths.push(base);
+    }
+    paths.sort();
+    format!("{:#}", json!({ "paths": paths })).into()
+}
+
+/// Answers a request for `/`, `/api…` or `/apis…` that names no resource, or for `/version`.
+pub(crate) fn respond(
+    server: &ApiServer,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    if !matches!(info.verb, "get" | "head") {
+        return status_response(&Status::method_not_allowed());
+    }
+    let resources = server.resources();
+    let documents = resources.documents.discovery(&resources);
+    let path = info.path.trim_matches('/');
+    let mut segments = path.split('/');
+    let json = |bytes: &Bytes| json_response(200, bytes.clone());
+    match [segments.next(), segments.next(), segments.next(), segments.next()] {
+        [Some(""), None, ..] => json(&documents.root),
+        [Some("version"), None, ..] => health::respond(server, info, headers),
+        [Some("api"), None, ..] => match aggregated_format(headers) {
+            Some(format) => aggregated_response(documents, format, 0, headers),
+            None => json(&legacy::core_versions(headers.get(HOST))),
+        },
+        [Some("apis"), None, ..] => match aggregated_format(headers) {
+            Some(format) => aggregated_response(documents, format, 1, headers),
+            None => json(&documents.groups),
+        },
+        [Some("apis"), Some(group), None, _] => match documents.group.get(group) {
+            Some(document) => json(document),
+            None => not_found_page(),
+        },
+        [Some("api"), Some(version), None, _] => document_of(documents, &resources, "", version),
+        [Some("apis"), Some(group), Some(version), None] => {
+            document_of(documents, &resources, group, version)
+        }
+        _ => not_found_page(),
+    }
+}
+
+impl Documents {
+    fn version(&self, group: &str, version: &str) -> Option<&Bytes> {
+        let wanted = (group, version);
+        self.versions
+            .iter()
+            .find(|((group, version), _)| (&**group, &**version) == wanted)
+            .map(|(_, document)| document)
+    }
+}
+
+/// The resources of a version. An unknown version of a group of Kubernetes' own is a Status, of
+/// other groups the plain page.
+fn document_of(
+    documents: &Documents,
+    resources: &ResourceSet,
+    group: &str,
+    version: &str,
+) -> Response<Body> {
+    match documents.version(group, version) {
+        Some(bytes) => json_response(200, bytes.clone()),
+        None if resources.has_built_in(group) => status_response(&Status::resource_not_served()),
+        None => not_found_page(),
+    }
+}
+
+/// The first acceptable format, if it is an aggregated one; clients list what they like best
+/// first.
+fn aggregated_format(headers: &HeaderMap) -> Option<Format> {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .find_map(media_format)
+        .flatten()
+}
+
+/// What one media range of an Accept header asks for: `Some(None)` is a legacy document, `None`
+/// something that is not served.
+fn media_format(range: &str) -> Option<Option<Format>> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next()?;
+    if !matches!(media, "application/json" | "application/*" | "*/*") {
+        return None;
+    }
+    let (mut group, mut version, mut kind) = ("", "", "");
+    for part in parts {
+        match part.split_once('=') {
+            Some(("g", value)) => group = value,
+            Some(("v", value)) => version = value,
+            Some(("as", value)) => kind = value,
+            _ => {}
+        }
+    }
+    match (group, version, kind) {
+        (_, _, "") => Some(None),
+        ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList") => Some(Some(Format::V2)),
+        ("apidiscovery.k8s.io", "v2beta1", "APIGroupDiscoveryList") => Some(Some(Format::V2Beta1)),
+        _ => None,
+    }
+}
+
+fn aggregated_response(
+    documents: &Documents,
+    format: Format,
+    which: usize,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let document = &documents.aggregated[format as usize][which];
+    let tag = quoted(&document.tag);
+    if headers.get(IF_NONE_MATCH) == Some(&tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(ETAG, tag);
+        return response;
+    }
+    let mut response = json_response(200, document.bytes.clone());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, format.content_type());
+    headers.insert(ETAG, tag);
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}

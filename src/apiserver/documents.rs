@@ -1,0 +1,60 @@
+//! Documents that follow from a set of resources, each encoded once.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::profile::ResourceSet;
+use super::{discovery, openapi};
+
+/// The derived documents of one [`ResourceSet`], made when first asked for. Kept in the set itself,
+/// so that servers that share the set share them, and they go when the set goes.
+#[derive(Default)]
+pub(crate) struct Documents {
+    discovery: OnceLock<discovery::Documents>,
+    openapi: OnceLock<openapi::Documents>,
+}
+
+impl Documents {
+    /// Discovery documents of `resources`, the set that this belongs to.
+    pub(crate) fn discovery(&self, resources: &ResourceSet) -> &discovery::Documents {
+        self.discovery.get_or_init(|| discovery::Documents::new(resources))
+    }
+
+    /// OpenAPI documents of `resources`, the set that this belongs to.
+    pub(crate) fn openapi(&self, resources: &ResourceSet) -> &openapi::Documents {
+        self.openapi.get_or_init(|| openapi::Documents::new(resources))
+    }
+}
+
+/// A document with a tag that changes with it.
+pub(crate) struct Tagged {
+    pub(crate) bytes: Bytes,
+    /// 32 upper-case hexadecimal digits.
+    pub(crate) tag: String,
+}
+
+impl Tagged {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        let tag = fingerprint(&bytes);
+        Self { bytes, tag }
+    }
+}
+
+/// Two 64-bit hashes of the bytes: enough to tell one state of a document from the next.
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    let hash = |seed| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(seed);
+        hasher.write(bytes);
+        hasher.finish()
+    };
+    format!("{:016X}{:016X}", hash(0), hash(1))
+}
+
+/// A tag as an `ETag` header.
+pub(crate) fn quoted(tag: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{tag}\"")).expect("a tag has hexadecimal digits only")
+}

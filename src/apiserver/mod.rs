@@ -1,0 +1,48 @@
+//! The engine: a Kubernetes API over a store, for the management API and every workload cluster.
+//!
+//! A request is parsed by [`request`], authorised by [`authorization`], and answered by [`read`],
+//! [`watch`], [`write`] or, outside resources, by [`discovery`], [`openapi`] and [`health`]. A
+//! server is a small store and a set of resources; what many servers have in common lies in a
+//! shared [`Profile`].
+
+pub mod authorization;
+pub mod crds;
+pub mod discovery;
+pub mod garbage;
+pub mod health;
+pub mod openapi;
+pub mod serve;
+
+mod answer;
+mod authentication;
+mod body;
+mod continuation;
+mod counters;
+mod documents;
+mod duplicates;
+mod events;
+mod impersonation;
+mod negotiate;
+mod options;
+mod profile;
+mod random;
+mod read;
+mod request;
+mod reviews;
+mod route;
+mod scale;
+mod selection;
+mod server;
+mod view;
+mod watch;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::Counts;
+pub use profile::{Profile, ResourceSet};
+pub use request::RequestInfo;
+pub use server::{ApiServer, Identity, Options};
+
+pub(crate) use answer::{json_response, status_response};

@@ -1,0 +1,230 @@
+//! `/openapi/v3`: the index, and one document a group and version. JSON only; `/openapi/v2` is not
+//! served.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::answer::not_found_page;
+use super::documents::{Tagged, fingerprint, quoted};
+use super::profile::ResourceSet;
+use super::{ApiServer, RequestInfo, json_response, status_response};
+use crate::machinery::definition::ResourceDefinition;
+use crate::machinery::openapi;
+use crate::machinery::status::Status;
+
+/// A document that is named by its hash never changes.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, immutable");
+
+/// Keeps hashes of different processes apart, for clients that keep documents on disk.
+static PROCESS: LazyLock<u64> = LazyLock::new(super::random::number);
+
+/// The documents of one set of resources.
+pub(crate) struct Documents {
+    /// By path below `/openapi/v3/`: `api/v1`, `apis/apps/v1`.
+    documents: BTreeMap<String, Document>,
+    /// `/openapi/v3`.
+    index: Tagged,
+}
+
+/// The document of one group and version.
+struct Document {
+    definitions: Vec<Arc<ResourceDefinition>>,
+    /// Changes when any of the definitions does; known without encoding the document.
+    hash: String,
+    /// Encoded when first asked for, because kubectl asks for one or two of some twenty.
+    bytes: OnceLock<Bytes>,
+}
+
+impl Documents {
+    /// Names the documents.
+    pub(crate) fn new(resources: &ResourceSet) -> Self {
+        let mut groups: BTreeMap<String, (Vec<Arc<ResourceDefinition>>, Vec<u64>)> =
+            BTreeMap::new();
+        for resource in resources.iter() {
+            let definition = &resource.definition;
+            let path = match &*definition.group {
+                "" => format!("api/{}", definition.version),
+                group => format!("apis/{group}/{}", definition.version),
+            };
+            let (definitions, serials) = groups.entry(path).or_default();
+            definitions.push(definition.clone());
+            serials.push(resource.serial);
+        }
+        let documents: BTreeMap<String, Document> = groups
+            .into_iter()
+            .map(|(path, (definitions, serials))| {
+                let hash = fingerprint(format!("{} {serials:?}", *PROCESS).as_bytes());
+                (path, Document { definitions, hash, bytes: OnceLock::new() })
+            })
+            .collect();
+        let index = Tagged::new(index(&documents));
+        Self { documents, index }
+    }
+}
+
+fn index(documents: &BTreeMap<String, Document>) -> Bytes {
+    let paths: serde_json::Map<String, Value> = documents
+        .iter()
+        .map(|(path, document)| {
+            let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+            (path.clone(), json!({ "serverRelativeURL": url }))
+        })
+        .collect();
+    json!({ "paths": paths }).to_string().into()
+}
+
+impl Document {
+    fn bytes(&self) -> Bytes {
+        let bytes = self.bytes.get_or_init(|| {
+            let definitions: Vec<&ResourceDefinition> =
+                self.definitions.iter().map(|definition| &**definition).collect();
+            let Some(first) = definitions.first() else { return Bytes::new() };
+            openapi::group_version_document(&first.group, &first.version, &definitions)
+                .to_string()
+                .into()
+        });
+        bytes.clone()
+    }
+}
+
+/// Answers a request for `/openapi…`.
+pub(crate) fn respond(
+    server: &ApiServer,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    if !matches!(info.verb, "get" | "head") {
+        return status_response(&Status::method_not_allowed());
+    }
+    let Some(rest) = info.path.strip_prefix("/openapi/v3") else { return not_found_page() };
+    let resources = server.resources();
+    let documents = resources.documents.openapi(&resources);
+    let path = rest.trim_matches('/');
+    if path.is_empty() {
+        let mut response = tagged(&documents.index.tag, headers, || documents.index.bytes.clone());
+        // kube-apiserver says so, and clients do not look.
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        return response;
+    }
+    let Some(document) = documents.documents.get(path) else { return not_found_page() };
+    match info.parameter("hash") {
+        Some(hash) if hash != document.hash => moved(path, &document.hash),
+        hash => {
+            let mut response = tagged(&document.hash, headers, || document.bytes());
+            if hash.is_some() {
+                response.headers_mut().insert(CACHE_CONTROL, IMMUTABLE);
+            }
+            response
+        }
+    }
+}
+
+/// Leads a client with an outdated hash to the present document, as kube-apiserver does.
+fn moved(path: &str, hash: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(format!("/openapi/v3/{path}?hash={hash}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// A document, or 304 if the client has it.
+fn tagged(tag: &str, headers: &HeaderMap, bytes: impl FnOnce() -> Bytes) -> Response<Body> {
+    let tag = quoted(tag);
+    let mut response = if headers.get(IF_NONE_MATCH) == Some(&tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        json_response(200, bytes())
+    };
+    response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::apiserver::{Options, Profile};
+    use crate::clock::Clock;
+    use crate::machinery::builtin;
+
+    fn server() -> ApiServer {
+        let options =
+            Options { clock: Clock::wall(), history_bytes: 1 << 20, git_version: "v1.36.2".into() };
+        ApiServer::new(&Profile::new(builtin::definitions()), options)
+    }
+
+    fn get(server: &ApiServer, path: &str, tag: Option<&HeaderValue>) -> Response<Body> {
+        let info = RequestInfo::parse(&Method::GET, &path.parse().unwrap()).unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some(tag) = tag {
+            headers.insert(IF_NONE_MATCH, tag.clone());
+        }
+        respond(server, &info, &headers)
+    }
+
+    async fn json_of(response: Response<Body>) -> Value {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn url(index: &Value, path: &str) -> String {
+        index["paths"][path]["serverRelativeURL"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn index_leads_to_documents_that_never_change() {
+        let server = server();
+        let index = json_of(get(&server, "/openapi/v3?timeout=32s", None)).await;
+        let url = url(&index, "apis/apps/v1");
+        let response = get(&server, &format!("{url}&timeout=32s"), None);
+        assert_eq!(response.headers()[CACHE_CONTROL], "public, immutable");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let tag = response.headers()[ETAG].clone();
+        let document = json_of(response).await;
+        assert_eq!(document["openapi"], "3.0.0");
+        assert!(document["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"].is_object());
+        assert_eq!(get(&server, &url, Some(&tag)).status(), 304);
+        let core = get(&server, "/openapi/v3/api/v1", None);
+        assert_eq!(core.headers()[CACHE_CONTROL], "no-cache, private");
+        let outdated = get(&server, "/openapi/v3/apis/apps/v1?hash=OLD", None);
+        assert_eq!(outdated.status(), 301);
+        assert_eq!(outdated.headers()[LOCATION], url.as_str());
+    }
+
+    #[tokio::test]
+    async fn only_changed_groups_get_another_hash() {
+        let server = server();
+        let before = json_of(get(&server, "/openapi/v3", None)).await;
+        let mut other = server.resolve("batch", "v1", "jobs").unwrap().definition.as_ref().clone();
+        other.short_names = vec!["j".into()];
+        server.install(vec![other]);
+        let after = json_of(get(&server, "/openapi/v3", None)).await;
+        assert_eq!(url(&before, "apis/apps/v1"), url(&after, "apis/apps/v1"));
+        assert_ne!(url(&before, "apis/batch/v1"), url(&after, "apis/batch/v1"));
+    }
+
+    #[test]
+    fn version_2_and_unknown_groups_are_not_served() {
+        let server = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(async { server() });
+        for path in ["/openapi/v2", "/openapi/v3/apis/nope/v1", "/openapi/v3/api"] {
+            assert_eq!(get(&server, path, None).status(), 404, "{path}");
+        }
+    }
+}

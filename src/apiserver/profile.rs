@@ -1,0 +1,186 @@
+//! Sets of resources: what servers have in common, and what one server serves now.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use indexmap::{Equivalent, IndexMap};
+
+use super::crds;
+use super::documents::Documents;
+use crate::machinery::definition::{Origin, ResourceDefinition};
+use crate::machinery::gvk::join_api_version;
+use crate::machinery::table::{self, Printer};
+use crate::store::ResourceKey;
+
+/// What many API servers have in common: the resource definitions and everything derived from
+/// them. Shared by `Arc`.
+pub struct Profile {
+    resources: Arc<ResourceSet>,
+}
+
+impl Profile {
+    /// A profile that serves `definitions`.
+    pub fn new(definitions: Vec<ResourceDefinition>) -> Arc<Self> {
+        let definitions = definitions.into_iter().map(crds::with_strategy).collect();
+        let empty = ResourceSet::of(IndexMap::new());
+        Arc::new(Self { resources: Arc::new(empty.with(definitions)) })
+    }
+
+    /// The resources that a new server serves.
+    pub fn resources(&self) -> Arc<ResourceSet> {
+        self.resources.clone()
+    }
+}
+
+/// The resources that a server serves at one moment.
+pub struct ResourceSet {
+    /// Differs between any two sets of the process: a key for caches of derived documents.
+    pub generation: u64,
+    /// Definitions, in the order in which they were given.
+    pub definitions: Vec<Arc<ResourceDefinition>>,
+    index: IndexMap<Name, Arc<Resource>>,
+    /// Documents that follow from the set, made when first asked for.
+    pub(crate) documents: Documents,
+}
+
+/// Source of [`ResourceSet::generation`] and [`Resource::serial`].
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+
+impl ResourceSet {
+    /// The set with more definitions; same names are replaced in place.
+    pub(crate) fn with(&self, definitions: Vec<ResourceDefinition>) -> Self {
+        let mut index = self.index.clone();
+        for definition in definitions {
+            let resource = Arc::new(Resource::new(definition, &index));
+            index.insert(Name::of(&resource.definition), resource);
+        }
+        Self::of(index)
+    }
+
+    /// The set without any version of a resource.
+    pub(crate) fn without(&self, group: &str, plural: &str) -> Self {
+        let mut index = self.index.clone();
+        index.retain(|name, _| &*name.group != group || &*name.plural != plural);
+        Self::of(index)
+    }
+
+    fn of(index: IndexMap<Name, Arc<Resource>>) -> Self {
+        Self {
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            definitions: index.values().map(|resource| resource.definition.clone()).collect(),
+            index,
+            documents: Documents::default(),
+        }
+    }
+
+    /// All resources, in the order in which they were given.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.index.values()
+    }
+
+    /// A resource in a version.
+    pub(crate) fn resolve(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<Arc<Resource>> {
+        self.index.get(&(group, version, plural)).cloned()
+    }
+
+    /// Whether Kubernetes' own resources of the group are served.
+    pub(crate) fn has_built_in(&self, group: &str) -> bool {
+        self.index.values().any(|it| *it.key.group == *group && it.is_built_in())
+    }
+}
+
+/// Group, version and plural name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    group: Arc<str>,
+    version: Arc<str>,
+    plural: Arc<str>,
+}
+
+impl Name {
+    fn of(definition: &ResourceDefinition) -> Self {
+        Self {
+            group: definition.group.clone(),
+            version: definition.version.clone(),
+            plural: definition.plural.clone(),
+        }
+    }
+}
+
+impl Equivalent<Name> for (&str, &str, &str) {
+    fn equivalent(&self, name: &Name) -> bool {
+        self.0 == &*name.group && self.1 == &*name.version && self.2 == &*name.plural
+    }
+}
+
+/// A resource definition and what the engine derives from it once.
+pub(crate) struct Resource {
+    /// The definition.
+    pub(crate) definition: Arc<ResourceDefinition>,
+    /// Its key in the store, shared by all its versions.
+    pub(crate) key: Arc<ResourceKey>,
+    /// `{"apiVersion":"v1","kind":"ConfigMap",`: how its objects begin.
+    pub(crate) prefix: Bytes,
+    /// `apiVersion` of its objects.
+    pub(crate) api_version: Box<str>,
+    /// Differs between any two resources of the process, and so between states of a definition.
+    pub(crate) serial: u64,
+    /// Compiled columns of Tables, made when first asked for.
+    printer: OnceLock<Printer>,
+}
+
+impl Resource {
+    fn new(definition: ResourceDefinition, others: &IndexMap<Name, Arc<Self>>) -> Self {
+        let key = others
+            .values()
+            .find(|other| {
+                other.key.group == definition.group && other.key.plural == definition.plural
+            })
+            .map(|other| other.key.clone());
+        let key = key.unwrap_or_else(|| {
+            let (group, plural) = (definition.group.clone(), definition.plural.clone());
+            Arc::new(ResourceKey { group, plural })
+        });
+        let api_version = join_api_version(&definition.group, &definition.version);
+        let prefix = format!(r#"{{"apiVersion":"{api_version}","kind":"{}","#, definition.kind);
+        Self {
+            definition: Arc::new(definition),
+            key,
+            prefix: prefix.into(),
+            api_version: api_version.into(),
+            serial: GENERATION.fetch_add(1, Ordering::Relaxed),
+            printer: OnceLock::new(),
+        }
+    }
+
+    /// The columns of Tables: the definition's own, or those of its kind.
+    pub(crate) fn printer(&self) -> &Printer {
+        self.printer.get_or_init(|| {
+            let definition = &self.definition;
+            if !definition.columns.is_empty() {
+                return Printer::new(&definition.kind, &definition.columns);
+            }
+            let columns = match definition.origin {
+                Origin::BuiltIn => table::builtin_columns(&definition.group, &definition.kind),
+                Origin::Custom => None,
+            };
+            Printer::new(&definition.kind, &columns.unwrap_or_else(table::default_columns))
+        })
+    }
+
+    /// Whether the resource is Kubernetes' own and not defined by a CustomResourceDefinition.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.definition.origin == Origin::BuiltIn
+    }
+
+    /// Whether this is the resource `plural` of `group`.
+    pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
+        &*self.key.group == group && &*self.key.plural == plural
+    }
+}

@@ -1,0 +1,189 @@
+//! The verbs get and list.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Response;
+
+use super::answer;
+use super::continuation::Continuation;
+use super::negotiate;
+use super::options::{ListOptions, Match, revision_syntax};
+use super::route::Call;
+use super::selection::Selection;
+use super::view::{ListMeta, View};
+use crate::machinery::status::Status;
+use crate::store::{Page, RangeQuery};
+
+/// How long a read waits for a revision that the server has not reached.
+/// (kubernetes 1.36: cacher/watch_cache.go, blockTimeout)
+const FUTURE_REVISION_WAIT: Duration = Duration::from_secs(3);
+
+/// Answers a get; of the status subresource, too, which shows the whole object.
+pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+    let accepted = negotiate::negotiate(call.headers)?;
+    let wanted = call.info.text("resourceVersion");
+    if !wanted.is_empty() {
+        let wanted = wanted.parse().map_err(|_| Status::unknown(revision_syntax(wanted)))?;
+        wait_for(call, wanted).await?;
+    }
+    let entry = call.find().ok_or_else(|| call.not_found())?;
+    if accepted.shape == super::negotiate::Shape::Object
+        && entry.prefix() == &call.resource.prefix[..]
+    {
+        return Ok(answer::encoded(200, accepted.encoding, entry.raw.clone()));
+    }
+    let view = view(call, accepted.shape);
+    Ok(answer::encoded(200, accepted.encoding, view.object(&entry)))
+}
+
+/// What a request's answer shows.
+pub(super) fn view(call: &Call<'_>, shape: negotiate::Shape) -> View {
+    View {
+        resource: call.resource.clone(),
+        shape,
+        include: super::view::include_object(call.info.text("includeObject")),
+        now_seconds: call.server.clock().now().as_second(),
+    }
+}
+
+/// Answers a list.
+pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+    let accepted = negotiate::negotiate(call.headers)?;
+    let options = ListOptions::parse(call.info, false)?;
+    let selection = Selection::parse(&call.resource, &options)?;
+    let plan = Plan::make(call, &options).await?;
+    let scope = call.scope();
+    let after = plan.token.as_ref().map(|token| token.key(scope));
+    let query = RangeQuery {
+        resource: &call.resource.key,
+        namespace: scope,
+        after,
+        at: plan.at,
+        limit: plan.limit,
+    };
+    let page = match read_page(call, query, &selection) {
+        Ok(page) => page,
+        Err(_) => return Ok(expired(&plan)),
+    };
+    let mut meta = ListMeta { revision: page.revision, ..ListMeta::default() };
+    if let (Some(last), true) = (page.entries.last(), page.remaining > 0) {
+        let key = (&*last.meta.namespace, &*last.meta.name);
+        meta.continue_token = Continuation::after(Some(page.revision), scope, key).encode();
+        if selection.is_everything() {
+            meta.remaining = page.remaining;
+        }
+    }
+    let body = view(call, accepted.shape).list(&page.entries, &meta);
+    Ok(answer::encoded(200, accepted.encoding, body))
+}
+
+/// Reads the selected objects; a selector that names one object reads only that.
+fn read_page(
+    call: &Call<'_>,
+    query: RangeQuery<'_>,
+    selection: &Selection,
+) -> Result<Page, crate::store::Compacted> {
+    let store = call.server.store();
+    if let (Some(name), Some(namespace), None, None) =
+        (selection.exact_name(), query.namespace.or(call.cluster_scope()), query.at, query.after)
+    {
+        // The revision is taken first: the object may be newer than it, as in any list that is
+        // followed by a watch, but never older.
+        let revision = store.revision();
+        let entry = store.get(query.resource, namespace, name);
+        let entries = entry.filter(|entry| selection.matches(entry)).into_iter().collect();
+        return Ok(Page { entries, revision, remaining: 0 });
+    }
+    store.range(query, |entry| selection.matches(entry))
+}
+
+/// From where and when a list reads.
+#[derive(Default)]
+struct Plan {
+    token: Option<Continuation>,
+    /// Revision to read at; `None` for the latest.
+    at: Option<u64>,
+    limit: usize,
+}
+
+impl Plan {
+    /// Applies the rules of resourceVersion, resourceVersionMatch, limit and continue.
+    async fn make(call: &Call<'_>, options: &ListOptions<'_>) -> Result<Self, Box<Status>> {
+        let version = options.resource_version;
+        let mut plan = Self { limit: options.limit, ..Self::default() };
+        if !options.continue_token.is_empty() {
+            if !matches!(version, "" | "0") {
+                return Err(Status::bad_request(
+                    "specifying resource version is not allowed when using continue",
+                ));
+            }
+            let token = Continuation::parse(options.continue_token)?;
+            plan.at = token.revision();
+            plan.token = Some(token);
+            return Ok(plan);
+        }
+        if version.is_empty() {
+            return Ok(plan);
+        }
+        let wanted: u64 = version.parse().map_err(|_| {
+            let why = revision_syntax(version);
+            Status::bad_request(format!("invalid resource version: {why}"))
+        })?;
+        if wanted == 0 {
+            // Any state will do; kube-apiserver answers from its cache, which ignores limits.
+            if options.version_match.is_none() {
+                plan.limit = 0;
+            }
+            return Ok(plan);
+        }
+        wait_for(call, wanted).await?;
+        let exact = match options.version_match {
+            Some(Match::Exact) => true,
+            Some(Match::NotOlderThan) => false,
+            None => options.limit > 0,
+        };
+        plan.at = exact.then_some(wanted);
+        Ok(plan)
+    }
+}
+
+/// Waits until the server has reached a revision.
+async fn wait_for(call: &Call<'_>, wanted: u64) -> Result<(), Box<Status>> {
+    let store = call.server.store();
+    let reached = async {
+        loop {
+            let notified = store.progress().notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if store.revision() >= wanted {
+                return;
+            }
+            notified.await;
+        }
+    };
+    if store.revision() >= wanted {
+        return Ok(());
+    }
+    let waited = call.server.clock().timeout(FUTURE_REVISION_WAIT, reached).await;
+    waited.map_err(|_| Status::too_large_resource_version(wanted, store.revision()))
+}
+
+/// 410 for a revision that is no longer known; of a paged list with a token to go on with, at the
+/// price of consistency. (kubernetes 1.36: storage/etcd3/errors.go)
+fn expired(plan: &Plan) -> Response<Body> {
+    let Some(token) = &plan.token else {
+        let message = "The resourceVersion for the provided list is too old.";
+        return answer::status_response(&Status::expired(message));
+    };
+    let status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can \
+         start a new list without the continue parameter, or use the continue token in this \
+         response to retrieve the remainder of the results. Continuing with the provided token \
+         results in an inconsistent list - objects that were created, modified, or deleted between \
+         the time the first chunk was returned and now may show up in the list.",
+    );
+    let mut body = status.to_value();
+    body["metadata"]["continue"] = token.inconsistent().encode().into();
+    answer::json_response(status.code, body.to_string())
+}

@@ -1,0 +1,185 @@
+//! From a request to the code that answers it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, Response};
+
+use super::profile::Resource;
+use super::request::RequestInfo;
+use super::reviews::{self, Review};
+use super::server::{ApiServer, Identity};
+use super::{
+    answer, authorization, discovery, events, health, impersonation, openapi, read, scale, watch,
+    write,
+};
+use crate::machinery::gvk::GroupResource;
+use crate::machinery::status::Status;
+use crate::store::Entry;
+
+/// What every answer about Endpoints warns of. (kubernetes 1.36: pkg/apis/core/v1/lifecycle)
+const ENDPOINTS_DEPRECATED: &str =
+    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+/// A request for a served resource.
+pub(super) struct Call<'a> {
+    pub(super) server: &'a ApiServer,
+    pub(super) resource: Arc<Resource>,
+    pub(super) info: &'a RequestInfo,
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl Call<'_> {
+    /// Namespace of the object in the store; empty for cluster-scoped resources.
+    pub(super) fn namespace(&self) -> &str {
+        if self.resource.definition.namespaced { &self.info.namespace } else { "" }
+    }
+
+    /// The namespace that a collection request is limited to.
+    pub(super) fn scope(&self) -> Option<&str> {
+        Some(self.namespace()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The only "namespace" of a cluster-scoped resource.
+    pub(super) fn cluster_scope(&self) -> Option<&'static str> {
+        (!self.resource.definition.namespaced).then_some("")
+    }
+
+    /// The named object.
+    pub(super) fn find(&self) -> Option<Arc<Entry>> {
+        self.server.store().get(&self.resource.key, self.namespace(), &self.info.name)
+    }
+
+    /// How Status errors name the resource.
+    pub(super) fn group_resource(&self) -> GroupResource {
+        GroupResource {
+            group: self.resource.key.group.clone(),
+            resource: self.resource.key.plural.clone(),
+        }
+    }
+
+    /// 404 for the named object.
+    pub(super) fn not_found(&self) -> Box<Status> {
+        Status::not_found(&self.group_resource(), &self.info.name)
+    }
+}
+
+/// Answers a request.
+pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Some(info) = RequestInfo::parse(&parts.method, &parts.uri) else {
+        return answer::not_found_page();
+    };
+    let identity = parts.extensions.get::<Identity>().cloned();
+    let identity = identity.unwrap_or_else(Identity::anonymous);
+    let identity = match impersonation::effective(&parts.headers, identity) {
+        Ok(identity) => identity,
+        Err(status) => return answer::status_response(&status),
+    };
+    if let Err(status) = authorization::authorize(&info, &identity) {
+        return answer::status_response(&status);
+    }
+    if !info.is_resource {
+        return other(server, &info, &parts.headers);
+    }
+    if let Some(review) = Review::of(&info) {
+        let answer = reviews::respond(server, review, &info, &identity, &parts.headers, body);
+        return answer.await.unwrap_or_else(|status| answer::status_response(&status));
+    }
+    if events::is_meant(&info) {
+        return events::answer(server, &info, &parts.headers, body).await;
+    }
+    let Some(resource) = server.resolve(&info.group, &info.version, &info.resource) else {
+        // Groups of custom resources are unknown where they do not serve the very resource.
+        let known = server.resources().has_built_in(&info.group);
+        return if known {
+            answer::status_response(&Status::resource_not_served())
+        } else {
+            answer::not_found_page()
+        };
+    };
+    let key = resource.key.clone();
+    let call = Call { server, resource, info: &info, headers: &parts.headers };
+    let mut response = match dispatch(&call, body).await {
+        Ok(response) => response,
+        Err(status) => answer::status_response(&status),
+    };
+    if call.resource.is("", "endpoints") {
+        answer::warn(&mut response, &[ENDPOINTS_DEPRECATED.to_owned()]);
+    }
+    server.counters().answered(info.verb, &key, response.status().as_u16());
+    response
+}
+
+/// Answers what names no resource.
+fn other(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Response<Body> {
+    let mut segments = info.path.trim_start_matches('/').split('/');
+    match segments.next().unwrap_or_default() {
+        "" | "api" | "apis" | "version" => discovery::respond(server, info, headers),
+        "openapi" => openapi::respond(server, info, headers),
+        "healthz" | "livez" | "readyz" => health::respond(server, info, headers),
+        _ => answer::not_found_page(),
+    }
+}
+
+/// Answers a request for a resource.
+pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>> {
+    let info = call.info;
+    let definition = &call.resource.definition;
+    let in_namespace = !info.namespace.is_empty();
+    if definition.namespaced != in_namespace && !call.resource.is("", "namespaces") {
+        // Collections of namespaced kinds can be read across namespaces, nothing else.
+        let across = definition.namespaced && info.name.is_empty();
+        match info.verb {
+            "list" | "watch" if across => {}
+            _ if across => return Err(Status::method_not_allowed()),
+            _ => return Err(Status::resource_not_served()),
+        }
+    }
+    match info.subresource.as_str() {
+        "" => main(call, body).await,
+        "status" if definition.subresources.status => match info.verb {
+            "get" => read::get(call).await,
+            "update" => write::update(call, write::Target::Status, body).await,
+            "patch" => write::patch(call, write::Target::Status, body).await,
+            verb => Err(unsupported(call, verb)),
+        },
+        "finalize" if call.resource.is("", "namespaces") => match info.verb {
+            "update" => write::update(call, write::Target::Finalize, body).await,
+            verb => Err(unsupported(call, verb)),
+        },
+        "scale" if definition.subresources.scale.is_some() => match info.verb {
+            "get" => scale::get(call),
+            "update" => scale::update(call, body).await,
+            "patch" => scale::patch(call, body).await,
+            verb => Err(unsupported(call, verb)),
+        },
+        _ => Err(Status::resource_not_served()),
+    }
+}
+
+/// Answers a request for objects themselves.
+async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>> {
+    let named = !call.info.name.is_empty();
+    match (call.info.verb, named) {
+        ("get", true) => read::get(call).await,
+        ("list", false) => read::list(call).await,
+        ("watch", _) => watch::watch(call),
+        ("create", false) => write::create(call, body).await,
+        ("update", true) => write::update(call, write::Target::Main, body).await,
+        ("patch", true) => write::patch(call, write::Target::Main, body).await,
+        ("delete", true) => write::delete(call, body).await,
+        ("deletecollection", false) if !call.resource.is("", "namespaces") => {
+            write::delete_collection(call, body).await
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// 405 of a subresource: custom resources name the verb, built-in ones have no such route.
+fn unsupported(call: &Call<'_>, verb: &str) -> Box<Status> {
+    if call.resource.is_built_in() || verb.is_empty() {
+        return Status::method_not_allowed();
+    }
+    Status::method_not_supported(&call.group_resource(), verb)
+}

@@ -1,0 +1,125 @@
+//! Serves an API server on a TCP port: TLS with optional client certificates, HTTP/1.1 and HTTP/2.
+//!
+//! An idle port costs one small task and its listener: the TLS configuration is made when the
+//! first hello arrives, there is no session store and no ticket. Connections are tasks of their
+//! own, counted, bounded and joined at the end.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ApiServer;
+use crate::clock::Clock;
+
+/// Connections that one port serves at once; more are reset.
+const CONNECTIONS_MAX: usize = 4096;
+/// How long connections may go on with their requests after the stop.
+const GRACE: Duration = Duration::from_millis(500);
+/// Pause after a failed accept: the process is out of descriptors, and only time helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// TLS material of a port; made when the first hello arrives.
+pub struct TlsMaterial {
+    /// Serving certificate chain, PEM.
+    pub certificate_pem: String,
+    /// Serving key, PEM.
+    pub key_pem: String,
+    /// CA that client certificates must chain to, PEM.
+    pub client_ca_pem: String,
+}
+
+/// What a port serves.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The API.
+    pub server: ApiServer,
+    /// Makes the TLS material, once, at the first hello; an error closes that connection only.
+    pub tls: Arc<dyn Fn() -> Result<TlsMaterial, String> + Send + Sync>,
+    /// While false, connections are reset at once, as if nothing listened.
+    pub open: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Answers one request.
+type Handler =
+    dyn Fn(Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> + Send + Sync;
+
+/// What the connections of one port share.
+struct Port {
+    handler: Box<Handler>,
+    tls: tls::LazyConfig,
+    open: Arc<dyn Fn() -> bool + Send + Sync>,
+    clock: Clock,
+    /// Cancelled when connections shall end with the request in hand.
+    stopping: CancellationToken,
+    /// Cancelled when connections shall end at once.
+    stopped: CancellationToken,
+}
+
+/// Accepts connections until `stop` is cancelled, then closes them within a second and gives the
+/// port back.
+pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: CancellationToken) {
+    let clock = endpoint.server.clock().clone();
+    let server = endpoint.server;
+    let handler = Box::new(move |request| -> Pin<Box<dyn Future<Output = _> + Send>> {
+        let server = server.clone();
+        Box::pin(async move { server.handle(request).await })
+    });
+    let port = Port {
+        handler,
+        tls: tls::LazyConfig::new(endpoint.tls),
+        open: endpoint.open,
+        clock,
+        stopping: CancellationToken::new(),
+        stopped: CancellationToken::new(),
+    };
+    run(listener, Arc::new(port), stop).await;
+}
+
+async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if !(port.open)() || connections.len() >= CONNECTIONS_MAX => {
+                reset(stream);
+            }
+            Ok((stream, _)) => {
+                connections.spawn(connection::run(stream, port.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                port.clock.sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    port.stopping.cancel();
+    connections.close();
+    if port.clock.timeout(GRACE, connections.wait()).await.is_err() {
+        port.stopped.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Closes a connection with RST, as a port without a listener does.
+fn reset(stream: TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "failed to reset a connection; it is closed instead");
+    }
+}

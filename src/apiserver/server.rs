@@ -1,0 +1,168 @@
+//! One API server: its store, its resources, its life.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response};
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use super::counters::{Counters, Counts};
+use super::garbage::{Feed, GcReceiver};
+use super::profile::{Profile, Resource, ResourceSet};
+use crate::clock::Clock;
+use crate::machinery::definition::ResourceDefinition;
+use crate::store::Store;
+
+/// Who sends a request; put into the request's extensions by the transport (TLS listener or
+/// in-process client). A request without one is anonymous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// User name.
+    pub user: Arc<str>,
+    /// Groups.
+    pub groups: Vec<Arc<str>>,
+}
+
+impl Identity {
+    /// A member of `system:masters`, who may do everything.
+    pub fn administrator(user: &str) -> Self {
+        Self {
+            user: user.into(),
+            groups: vec!["system:masters".into(), "system:authenticated".into()],
+        }
+    }
+
+    /// Whoever sends no credentials.
+    pub fn anonymous() -> Self {
+        Self { user: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()] }
+    }
+}
+
+/// Options of one API server.
+#[derive(Clone)]
+pub struct Options {
+    /// Source of object times.
+    pub clock: Clock,
+    /// Bytes of history kept for watches; older watchers get 410.
+    pub history_bytes: usize,
+    /// `gitVersion` of `/version`, e.g. `v1.36.2`.
+    pub git_version: String,
+}
+
+/// A Kubernetes API server without a transport. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    options: Options,
+    /// What is served now. Replaced as a whole when resources are installed or removed; readers
+    /// take the `Arc` and go on with it.
+    resources: RwLock<Arc<ResourceSet>>,
+    garbage: Feed,
+    counters: Counters,
+    /// Cancelled by [`ApiServer::shutdown`]; ends watches.
+    stop: CancellationToken,
+}
+
+impl ApiServer {
+    /// A server with its own empty store.
+    pub fn new(profile: &Arc<Profile>, options: Options) -> Self {
+        let inner = Inner {
+            store: Store::new(options.history_bytes),
+            options,
+            resources: RwLock::new(profile.resources()),
+            garbage: Feed::default(),
+            counters: Counters::default(),
+            stop: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Answers one request. The [`Identity`] is read from the request's extensions.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        super::route::handle(self, request).await
+    }
+
+    /// Ends all watches and the garbage collector's feed. Other requests are still answered.
+    pub fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.garbage.close();
+    }
+
+    /// The objects.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// What the server was made with.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The resources that are served now.
+    pub fn resources(&self) -> Arc<ResourceSet> {
+        self.inner.resources.read().clone()
+    }
+
+    /// Serves more resources, or replaces those with the same group, version and plural name.
+    pub fn install(&self, definitions: Vec<ResourceDefinition>) {
+        let mut resources = self.inner.resources.write();
+        *resources = Arc::new(resources.with(definitions));
+    }
+
+    /// Stops serving all versions of a resource. Its objects stay in the store.
+    pub fn uninstall(&self, group: &str, plural: &str) {
+        let mut resources = self.inner.resources.write();
+        *resources = Arc::new(resources.without(group, plural));
+    }
+
+    /// Replaces all versions of a resource at one stroke.
+    pub(crate) fn reinstall(
+        &self,
+        group: &str,
+        plural: &str,
+        definitions: Vec<ResourceDefinition>,
+    ) {
+        let mut resources = self.inner.resources.write();
+        *resources = Arc::new(resources.without(group, plural).with(definitions));
+    }
+
+    /// Deletions and owner changes from now on; an earlier subscription ends.
+    pub fn subscribe_deletions(&self) -> GcReceiver {
+        self.inner.garbage.subscribe()
+    }
+
+    /// How many requests were answered, and how.
+    pub fn counts(&self) -> Counts {
+        self.inner.counters.read()
+    }
+
+    pub(crate) fn resolve(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<Arc<Resource>> {
+        self.inner.resources.read().resolve(group, version, plural)
+    }
+
+    pub(crate) fn garbage(&self) -> &Feed {
+        &self.inner.garbage
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.inner.stop
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.options.clock
+    }
+}

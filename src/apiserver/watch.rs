@@ -1,0 +1,364 @@
+//! The verb watch: a stream of JSON lines over the store's log.
+//!
+//! A watcher is a position in the log of its resource. It sleeps until a commit rings, copies the
+//! events since its position into one chunk, and goes on from there; nothing is queued for it. One
+//! that falls behind the bounded log is told so (410) and has to list again. A watcher that asked
+//! for bookmarks and saw nothing while other writes went on learns the server's revision about a
+//! second later; without writes nothing happens at all.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
+use http::Response;
+use serde_json::Value;
+
+use super::answer;
+use super::negotiate;
+use super::options::{ListOptions, revision_syntax};
+use super::read;
+use super::route::Call;
+use super::selection::Selection;
+use super::server::ApiServer;
+use super::view::View;
+use super::{negotiate::Shape, random};
+use crate::machinery::status::Status;
+use crate::machinery::table::Headers;
+use crate::store::{Compacted, Entry, Event, EventKind, RangeQuery};
+
+/// Delay of a bookmark after a write that the watcher did not see.
+const BOOKMARK_DELAY: Duration = Duration::from_secs(1);
+/// Shortest and longest life of a watch whose client sets no limit.
+/// (kubernetes 1.36: endpoints/handlers/get.go, minRequestTimeout)
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Events read from the log at once.
+const BATCH: usize = 256;
+/// Bytes after which a chunk of initial events is sent.
+const CHUNK: usize = 256 * 1024;
+
+/// Answers a watch.
+pub(super) fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+    let accepted = negotiate::negotiate(call.headers)?;
+    let options = ListOptions::parse(call.info, true)?;
+    let selection = Selection::parse(&call.resource, &options)?;
+    let start = Start::read(&options)?;
+    let clock = call.server.clock().clone();
+    let timeout = match options.timeout_seconds {
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        _ => DEFAULT_TIMEOUT + Duration::from_millis(random::number() % 1_800_000),
+    };
+    let mut watcher = Watcher {
+        server: call.server.clone(),
+        view: read::view(call, accepted.shape),
+        selection,
+        namespace: call.scope().map(str::to_owned),
+        initial: Vec::new().into_iter(),
+        phase: Phase::Live,
+        position: 0,
+        reported: 0,
+        bookmarks: options.allow_bookmarks,
+        bookmark_due: None,
+        headers: Headers::Included,
+        deadline: Box::pin(async move { clock.sleep(timeout).await }),
+    };
+    watcher.begin(start);
+    let chunks = stream::unfold(watcher, |mut watcher| async move {
+        let chunk = watcher.next_chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), watcher))
+    });
+    Ok(answer::stream(Body::from_stream(chunks)))
+}
+
+/// Where a watch starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// With the state of now as ADDED events, and a bookmark behind them if wanted.
+    Initial { bookmark: bool },
+    /// Behind a revision.
+    After(u64),
+    /// Behind the latest revision.
+    Latest,
+}
+
+impl Start {
+    fn read(options: &ListOptions<'_>) -> Result<Self, Box<Status>> {
+        let version = options.resource_version;
+        let revision: u64 = match version {
+            "" => 0,
+            text => text.parse().map_err(|_| Status::unknown(revision_syntax(text)))?,
+        };
+        Ok(match options.send_initial_events {
+            Some(true) => Self::Initial { bookmark: options.allow_bookmarks },
+            Some(false) if revision == 0 => Self::Latest,
+            None if revision == 0 => Self::Initial { bookmark: false },
+            Some(false) | None => Self::After(revision),
+        })
+    }
+}
+
+/// What the stream does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Sends initial events, then a bookmark if `bookmark`.
+    Initial { bookmark: bool },
+    /// Follows the log.
+    Live,
+    /// Ends.
+    Over,
+}
+
+/// One watch.
+struct Watcher {
+    server: ApiServer,
+    view: View,
+    selection: Selection,
+    namespace: Option<String>,
+    /// Objects that are still to be sent as initial events.
+    initial: std::vec::IntoIter<Arc<Entry>>,
+    phase: Phase,
+    /// Events up to this revision are done with.
+    position: u64,
+    /// The revision that the client knows of.
+    reported: u64,
+    bookmarks: bool,
+    /// Set while a bookmark is due.
+    bookmark_due: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Only the first Table of a watch says what its columns are.
+    headers: Headers,
+    deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Why a waiting watcher woke up.
+enum Wake {
+    /// The resource changed, or anything did.
+    Changed,
+    /// A bookmark is due.
+    Bookmark,
+    /// The watch ends.
+    End,
+}
+
+impl Watcher {
+    fn begin(&mut self, start: Start) {
+        let store = self.server.store();
+        match start {
+            Start::After(revision) => self.position = revision,
+            Start::Latest => self.position = store.revision(),
+            Start::Initial { bookmark } => {
+                let query = RangeQuery {
+                    resource: &self.view.resource.key,
+                    namespace: self.namespace.as_deref(),
+                    after: None,
+                    at: None,
+                    limit: 0,
+                };
+                // The latest state is never compacted.
+                if let Ok(page) = store.range(query, |entry| self.selection.matches(entry)) {
+                    self.position = page.revision;
+                    self.initial = page.entries.into_iter();
+                }
+                self.phase = Phase::Initial { bookmark };
+            }
+        }
+        self.reported = self.position;
+    }
+
+    /// The next piece of the stream; `None` at its end.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        loop {
+            match self.phase {
+                Phase::Over => return None,
+                Phase::Initial { bookmark } => {
+                    let chunk = self.initial_chunk(bookmark);
+                    if !chunk.is_empty() {
+                        return Some(chunk.into());
+                    }
+                }
+                Phase::Live => {
+                    let store = self.server.store().clone();
+                    let changed = store.changed(&self.view.resource.key);
+                    let notified = changed.notified();
+                    tokio::pin!(notified);
+                    notified.as_mut().enable();
+                    let progress = store.progress().notified();
+                    tokio::pin!(progress);
+                    progress.as_mut().enable();
+                    // Read before the log: all events up to it will have been seen.
+                    let revision = store.revision();
+                    let chunk = self.log_chunk();
+                    if !chunk.is_empty() {
+                        return Some(chunk.into());
+                    }
+                    if self.position < revision && self.caught_up() {
+                        self.position = revision;
+                    }
+                    match self.wait(notified, progress, revision).await {
+                        Wake::Changed => {}
+                        Wake::End => return None,
+                        Wake::Bookmark => {
+                            if let Some(chunk) = self.bookmark() {
+                                return Some(chunk);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether no event of the resource lies behind the position.
+    fn caught_up(&self) -> bool {
+        let store = self.server.store();
+        let events = store.events_after(&self.view.resource.key, self.position, 1);
+        events.is_ok_and(|events| events.is_empty())
+    }
+
+    /// Waits for news.
+    async fn wait(
+        &mut self,
+        notified: Pin<&mut tokio::sync::futures::Notified<'_>>,
+        progress: Pin<&mut tokio::sync::futures::Notified<'_>>,
+        revision: u64,
+    ) -> Wake {
+        if self.bookmarks && self.bookmark_due.is_none() && revision > self.reported {
+            let clock = self.server.clock().clone();
+            self.bookmark_due = Some(Box::pin(async move { clock.sleep(BOOKMARK_DELAY).await }));
+        }
+        let waits_for_progress = self.bookmarks && self.bookmark_due.is_none();
+        let due = &mut self.bookmark_due;
+        let bookmark = async {
+            match due {
+                Some(due) => due.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.server.stopped().cancelled() => Wake::End,
+            () = notified => Wake::Changed,
+            () = progress, if waits_for_progress => Wake::Changed,
+            () = bookmark => Wake::Bookmark,
+            () = &mut self.deadline => Wake::End,
+        }
+    }
+
+    /// The bookmark that is due, unless events made it pointless or are waiting to be sent.
+    fn bookmark(&mut self) -> Option<Bytes> {
+        self.bookmark_due = None;
+        let revision = self.server.store().revision();
+        if revision <= self.reported || !self.caught_up() {
+            return None;
+        }
+        // Events that came in between are newer than `revision` only if they were not there when
+        // the log was looked at, hence the position stays what it was proven to be.
+        let mut chunk = Vec::new();
+        self.write_line(&mut chunk, "BOOKMARK", &self.view.bookmark(revision, false));
+        self.position = self.position.max(revision);
+        self.reported = revision;
+        Some(chunk.into())
+    }
+
+    /// Initial events, as many as fit a chunk, and what follows the last.
+    fn initial_chunk(&mut self, bookmark: bool) -> Vec<u8> {
+        let mut chunk = Vec::new();
+        while let Some(entry) = self.initial.next() {
+            self.write_object(&mut chunk, "ADDED", &entry);
+            if chunk.len() >= CHUNK {
+                return chunk;
+            }
+        }
+        if bookmark {
+            self.write_line(&mut chunk, "BOOKMARK", &self.view.bookmark(self.position, true));
+        }
+        self.phase = Phase::Live;
+        chunk
+    }
+
+    /// The selected events behind the position; an ERROR event if they are gone.
+    fn log_chunk(&mut self) -> Vec<u8> {
+        let mut chunk = Vec::new();
+        loop {
+            let store = self.server.store();
+            match store.events_after(&self.view.resource.key, self.position, BATCH) {
+                Err(compacted) => {
+                    self.fail(&mut chunk, compacted);
+                    return chunk;
+                }
+                Ok(events) => {
+                    for event in &events {
+                        self.write_event(&mut chunk, event);
+                        self.position = event.revision;
+                    }
+                    if events.len() < BATCH || chunk.len() >= CHUNK {
+                        return chunk;
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, chunk: &mut Vec<u8>, compacted: Compacted) {
+        let Compacted { requested, compacted } = compacted;
+        let status =
+            Status::expired(format!("too old resource version: {requested} ({compacted})"));
+        self.write_line(chunk, "ERROR", &status.to_value());
+        self.phase = Phase::Over;
+    }
+
+    /// An event as this watcher sees it: a change that makes an object enter or leave the
+    /// selection is an addition or a deletion.
+    fn write_event(&mut self, chunk: &mut Vec<u8>, event: &Event) {
+        if let Some(namespace) = &self.namespace
+            && *event.entry.meta.namespace != **namespace
+        {
+            return;
+        }
+        let selects =
+            |entry: Option<&Arc<Entry>>| entry.is_some_and(|entry| self.selection.matches(entry));
+        let before = selects(event.previous.as_ref());
+        let after = event.kind != EventKind::Deleted && selects(Some(&event.entry));
+        match (before, after) {
+            (false, false) => return,
+            (false, true) => self.write_object(chunk, "ADDED", &event.entry),
+            (true, true) => self.write_object(chunk, "MODIFIED", &event.entry),
+            (true, false) if event.kind == EventKind::Deleted => {
+                self.write_object(chunk, "DELETED", &event.entry);
+            }
+            (true, false) => {
+                if let Some(previous) = &event.previous {
+                    let gone = previous.with_revision(event.revision);
+                    self.write_object(chunk, "DELETED", &gone);
+                }
+            }
+        }
+        self.reported = event.revision;
+    }
+
+    fn write_object(&mut self, chunk: &mut Vec<u8>, kind: &str, entry: &Entry) {
+        begin_line(chunk, kind);
+        self.view.now_seconds = match self.view.shape {
+            Shape::Table(_) => self.server.clock().now().as_second(),
+            Shape::Object | Shape::Metadata(_) => 0,
+        };
+        self.view.write_event_object(chunk, entry, self.headers);
+        self.headers = Headers::Omitted;
+        chunk.extend_from_slice(b"}\n");
+    }
+
+    fn write_line(&self, chunk: &mut Vec<u8>, kind: &str, object: &Value) {
+        begin_line(chunk, kind);
+        chunk.extend_from_slice(object.to_string().as_bytes());
+        chunk.extend_from_slice(b"}\n");
+    }
+}
+
+fn begin_line(chunk: &mut Vec<u8>, kind: &str) {
+    chunk.extend_from_slice(br#"{"type":""#);
+    chunk.extend_from_slice(kind.as_bytes());
+    chunk.extend_from_slice(br#"","object":"#);
+}

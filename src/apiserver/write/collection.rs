@@ -1,0 +1,55 @@
+//! The verb deletecollection.
+
+use axum::body::Body;
+use http::Response;
+
+use super::delete::{delete_entry, options};
+use super::pipeline::{Target, Write};
+use super::update::ATTEMPTS;
+use crate::apiserver::options::ListOptions;
+use crate::apiserver::route::Call;
+use crate::apiserver::selection::Selection;
+use crate::apiserver::view::ListMeta;
+use crate::apiserver::{answer, negotiate, read};
+use crate::machinery::status::Status;
+use crate::store::RangeQuery;
+
+/// Deletes what a list would show, one by one, and answers the list.
+pub(in crate::apiserver) async fn delete_collection(
+    call: &Call<'_>,
+    body: Body,
+) -> Result<Response<Body>, Box<Status>> {
+    let accepted = negotiate::negotiate(call.headers)?;
+    let list = ListOptions::parse(call.info, false)?;
+    let selection = Selection::parse(&call.resource, &list)?;
+    let options = options(call, body).await?;
+    let write = Write::new(call, Target::Main, "DeleteOptions")?;
+    let store = call.server.store();
+    let query = RangeQuery {
+        resource: &call.resource.key,
+        namespace: call.scope(),
+        after: None,
+        at: None,
+        limit: list.limit,
+    };
+    let page = store.range(query, |entry| selection.matches(entry)).map_err(Status::internal)?;
+    for entry in &page.entries {
+        let mut current = Some(entry.clone());
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = current else { break };
+            match delete_entry(call, &options, &write, &entry) {
+                Ok(Some(_)) => break,
+                // Gone or changed in the meantime.
+                Ok(None) => {
+                    let meta = &entry.meta;
+                    current = store.get(&call.resource.key, &meta.namespace, &meta.name);
+                }
+                Err(status) if status.code == 404 => break,
+                Err(status) => return Err(status),
+            }
+        }
+    }
+    let meta = ListMeta { revision: store.revision(), ..ListMeta::default() };
+    let body = read::view(call, accepted.shape).list(&page.entries, &meta);
+    Ok(answer::encoded(200, accepted.encoding, body))
+}

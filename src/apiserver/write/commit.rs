@@ -1,0 +1,79 @@
+//! The last step of a write, and what follows from it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::body::Body;
+use http::Response;
+
+use super::pipeline::Write;
+use crate::apiserver::counters::Counters;
+use crate::apiserver::garbage::GcEvent;
+use crate::apiserver::negotiate::Shape;
+use crate::apiserver::route::Call;
+use crate::apiserver::{answer, crds, read};
+use crate::store::{Draft, Entry, Event, EventKind, ObjectRef};
+
+/// Tells everybody who has to know of a write.
+pub(super) fn committed(call: &Call<'_>, event: &Event) {
+    let server = call.server;
+    Counters::add(&server.counters().writes);
+    let object = ObjectRef {
+        resource: call.resource.key.clone(),
+        namespace: event.entry.meta.namespace.to_string(),
+        name: event.entry.meta.name.to_string(),
+    };
+    match event.kind {
+        EventKind::Created | EventKind::Updated => {
+            server.garbage().written(&object, &event.entry, event.previous.as_deref());
+        }
+        EventKind::Deleted => {
+            let uid = event.entry.meta.uid.to_string();
+            server.garbage().push(GcEvent::Deleted { object, uid });
+            if !call.resource.is_built_in() {
+                crds::instance_deleted(server, &call.resource.key);
+            }
+        }
+    }
+    if crds::is_definition(&call.resource) {
+        crds::committed(server, event);
+    }
+}
+
+/// Counts an event that is no write.
+pub(super) fn count(counter: &AtomicU64) {
+    Counters::add(counter);
+}
+
+impl Write<'_> {
+    /// The answer to a write that left `entry`.
+    pub(super) fn answer(&self, code: u16, entry: &Arc<Entry>) -> Response<Body> {
+        let accepted = self.accepted;
+        let own_version = entry.prefix() == &self.call.resource.prefix[..];
+        let mut response = if accepted.shape == Shape::Object && own_version {
+            answer::encoded(code, accepted.encoding, entry.raw.clone())
+        } else {
+            let view = read::view(self.call, accepted.shape);
+            answer::encoded(code, accepted.encoding, view.object(entry))
+        };
+        answer::warn(&mut response, &self.warnings);
+        response
+    }
+
+    /// The answer to a dry run, or to a write that removed the object: what would be, or would have
+    /// been, at `revision`, if that is known.
+    pub(super) fn answer_draft(
+        &self,
+        code: u16,
+        draft: Draft,
+        revision: Option<u64>,
+    ) -> Response<Body> {
+        if let Some(revision) = revision {
+            return self.answer(code, &Arc::new(draft.at(revision)));
+        }
+        let accepted = self.accepted;
+        let mut response = answer::encoded(code, accepted.encoding, draft.unversioned());
+        answer::warn(&mut response, &self.warnings);
+        response
+    }
+}

@@ -1,0 +1,150 @@
+//! The verb create.
+
+use axum::body::Body;
+use http::Response;
+use serde_json::Value;
+
+use super::pipeline::{Target, Write};
+use super::{commit, encode, kinds, metadata};
+use crate::apiserver::route::Call;
+use crate::apiserver::{body, random};
+use crate::machinery::names;
+use crate::machinery::status::Status;
+use crate::store::{ResourceKey, WriteError};
+
+/// Names drawn from a generateName before giving up. (KEP-4420)
+const NAME_ATTEMPTS: usize = 8;
+
+/// Who recorded the ownership of fields of an object that is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody yet: the write is an update by the request's manager.
+    Update,
+    /// Server-side apply has.
+    Applied,
+}
+
+/// Answers a create.
+pub(in crate::apiserver) async fn create(
+    call: &Call<'_>,
+    body: Body,
+) -> Result<Response<Body>, Box<Status>> {
+    let mut write = Write::new(call, Target::Main, "CreateOptions")?;
+    let bytes = body::read(body).await?;
+    let decoded = body::decode(call.headers, &bytes, &call.resource.definition.kind)?;
+    let mut object = write.admit(decoded)?;
+    set_namespace(call, &mut object)?;
+    write.insert(object, Owner::Update)
+}
+
+/// Gives an object the request's namespace, or none.
+pub(super) fn set_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), Box<Status>> {
+    let wanted = call.namespace();
+    let given = metadata::text(object, "namespace");
+    if !given.is_empty() && given != wanted && !call.resource.is("", "namespaces") {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let members = metadata::members(object);
+    if wanted.is_empty() {
+        members.remove("namespace");
+    } else {
+        members.insert("namespace".to_owned(), wanted.into());
+    }
+    Ok(())
+}
+
+impl Write<'_> {
+    /// Stores a new, normalised object.
+    pub(super) fn insert(
+        &mut self,
+        mut object: Value,
+        owner: Owner,
+    ) -> Result<Response<Body>, Box<Status>> {
+        let call = self.call;
+        if !metadata::text(&object, "resourceVersion").is_empty() {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(Status::unknown(message));
+        }
+        self.check_namespace(metadata::text(&object, "name"))?;
+        metadata::set_system_fields(&call.resource, &mut object, self.now);
+        let generated = metadata::text(&object, "name").is_empty()
+            && !metadata::text(&object, "generateName").is_empty();
+        if generated {
+            draw_name(&mut object);
+        }
+        kinds::reset(&call.resource, &mut object);
+        kinds::fill_zeros(&call.resource, &mut object);
+        // As upstream, clients own what they sent and what decoding filled in, not what admission
+        // and strategies add.
+        if owner == Owner::Update {
+            self.track(None, &mut object);
+        }
+        kinds::drop_disabled(&call.resource, &mut object);
+        kinds::prepare_create(&call.resource, &mut object);
+        if let Some(default) = call.resource.definition.strategy.default {
+            default(&mut object, None);
+        }
+        self.validate(&object, None)?;
+        self.store_new(object, generated)
+    }
+
+    fn store_new(&self, mut object: Value, generated: bool) -> Result<Response<Body>, Box<Status>> {
+        let call = self.call;
+        let store = call.server.store();
+        for _ in 0..NAME_ATTEMPTS {
+            let draft = encode::encode(&call.resource, &object)?;
+            let outcome = if self.options.dry_run {
+                let meta = &draft.meta;
+                match store.get(&call.resource.key, &meta.namespace, &meta.name) {
+                    Some(entry) => Err(WriteError::Exists(entry)),
+                    None => return Ok(self.answer_draft(201, draft, None)),
+                }
+            } else {
+                store.create(&call.resource.key, draft)
+            };
+            match outcome {
+                Ok(event) => {
+                    commit::committed(call, &event);
+                    return Ok(self.answer(201, &event.entry));
+                }
+                Err(_) if generated => draw_name(&mut object),
+                Err(WriteError::Exists(entry)) => {
+                    let name = metadata::text(&object, "name");
+                    let mut status = Status::already_exists(&call.group_resource(), name);
+                    if entry.meta.deletion_timestamp.is_some() {
+                        status.message.insert_str(0, "object is being deleted: ");
+                    }
+                    return Err(status);
+                }
+                Err(WriteError::Conflict(_) | WriteError::NotFound) => break,
+            }
+        }
+        let base = metadata::text(&object, "generateName");
+        Err(Status::generate_name_conflict(&call.group_resource(), base))
+    }
+
+    /// Refuses new objects in namespaces that do not exist or are about to go.
+    fn check_namespace(&self, name: &str) -> Result<(), Box<Status>> {
+        let call = self.call;
+        let namespace = call.namespace();
+        if namespace.is_empty() || call.server.resolve("", "v1", "namespaces").is_none() {
+            return Ok(());
+        }
+        let namespaces = ResourceKey { group: "".into(), plural: "namespaces".into() };
+        let Some(entry) = call.server.store().get(&namespaces, "", namespace) else {
+            let resource = crate::machinery::gvk::GroupResource::new("", "namespaces");
+            return Err(Status::not_found(&resource, namespace));
+        };
+        if entry.meta.deletion_timestamp.is_some() {
+            return Err(Status::namespace_terminating(&call.group_resource(), name, namespace));
+        }
+        Ok(())
+    }
+}
+
+fn draw_name(object: &mut Value) {
+    let name = names::generate(metadata::text(object, "generateName"), random::number());
+    metadata::members(object).insert("name".to_owned(), name.into());
+}

@@ -1,0 +1,212 @@
+//! The verb delete: finalizers first, then the object.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::pipeline::{Target, Write};
+use super::update::{ATTEMPTS, conflict, raise_generation};
+use super::{commit, encode, kinds, metadata};
+use crate::apiserver::garbage::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
+use crate::apiserver::options::{DeleteOptions, Propagation};
+use crate::apiserver::route::Call;
+use crate::apiserver::{answer, body, crds};
+use crate::machinery::gvk::GroupResource;
+use crate::machinery::status::{self, Status};
+use crate::store::{Entry, WriteError};
+
+/// Namespaces that cannot be deleted.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// What became of an object.
+pub(super) enum Deletion {
+    /// It is gone; here is its last state.
+    Done(Arc<Entry>),
+    /// It is marked, and waits.
+    Marked(Arc<Entry>),
+}
+
+/// Answers a delete.
+pub(in crate::apiserver) async fn delete(
+    call: &Call<'_>,
+    body: Body,
+) -> Result<Response<Body>, Box<Status>> {
+    let options = options(call, body).await?;
+    if call.resource.is("", "namespaces") && IMMORTAL.contains(&call.info.name.as_str()) {
+        let why = "this namespace may not be deleted";
+        return Err(Status::forbidden(&call.group_resource(), &call.info.name, why));
+    }
+    let write = Write::new(call, Target::Main, "DeleteOptions")?;
+    for _ in 0..ATTEMPTS {
+        let entry = call.find().ok_or_else(|| call.not_found())?;
+        check_preconditions(call, &options, &entry)?;
+        match delete_entry(call, &options, &write, &entry)? {
+            Some(Deletion::Marked(entry)) => return Ok(write.answer(200, &entry)),
+            Some(Deletion::Done(entry)) if call.resource.is("", "pods") => {
+                return Ok(write.answer(200, &entry));
+            }
+            Some(Deletion::Done(entry)) => {
+                let meta = &entry.meta;
+                let success = status::success(&call.group_resource(), &meta.name, &meta.uid);
+                return Ok(answer::json_response(200, success.to_string()));
+            }
+            None => {}
+        }
+    }
+    Err(conflict(call))
+}
+
+/// Reads DeleteOptions from body or query.
+pub(super) async fn options(call: &Call<'_>, body: Body) -> Result<DeleteOptions, Box<Status>> {
+    let bytes = body::read(body).await?;
+    let value = if bytes.is_empty() {
+        None
+    } else {
+        Some(body::decode(call.headers, &bytes, "DeleteOptions")?.value)
+    };
+    DeleteOptions::parse(call.info, value)
+}
+
+fn check_preconditions(
+    call: &Call<'_>,
+    options: &DeleteOptions,
+    entry: &Entry,
+) -> Result<(), Box<Status>> {
+    let Some(wanted) = &options.preconditions else { return Ok(()) };
+    let definition = &call.resource.definition;
+    // kube-apiserver names the kind here, not the resource.
+    let about =
+        GroupResource { group: definition.group.clone(), resource: definition.kind.clone() };
+    let name = &call.info.name;
+    if let Some(uid) = &wanted.uid
+        && **uid != *entry.meta.uid
+    {
+        let found = &entry.meta.uid;
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({found}). The \
+             object might have been deleted and then recreated"
+        );
+        return Err(Status::conflict_because(&about, name, &why));
+    }
+    if let Some(version) = &wanted.resource_version
+        && *version != entry.revision.to_string()
+    {
+        let found = entry.revision;
+        let why = format!(
+            "the ResourceVersion in the precondition ({version}) does not match the \
+             ResourceVersion in record ({found}). The object might have been modified"
+        );
+        return Err(Status::conflict_because(&about, name, &why));
+    }
+    Ok(())
+}
+
+/// Marks or removes one version of an object; `None` if another write came between.
+pub(super) fn delete_entry(
+    call: &Call<'_>,
+    options: &DeleteOptions,
+    write: &Write<'_>,
+    entry: &Arc<Entry>,
+) -> Result<Option<Deletion>, Box<Status>> {
+    let mut finalizers = finalizers_after(entry, options.propagation());
+    crds::hold_for_cleanup(&call.resource, entry, &mut finalizers);
+    let is_pod = call.resource.is("", "pods");
+    let is_namespace = call.resource.is("", "namespaces");
+    let waits = !finalizers.is_empty() || is_namespace;
+    if !waits && !is_pod {
+        return Ok(remove(call, options, entry)?.then(|| Deletion::Done(entry.clone())));
+    }
+    let mut object = encode::decode(&call.resource, entry)?;
+    if entry.meta.deletion_timestamp.is_none() {
+        let metadata = metadata::members(&mut object);
+        metadata.insert("deletionTimestamp".to_owned(), metadata::timestamp(write.now).into());
+        if is_namespace {
+            object["status"]["phase"] = "Terminating".into();
+        } else if crds::is_definition(&call.resource) {
+            crds::mark_terminating(&mut object, &metadata::timestamp(write.now));
+        } else {
+            metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        }
+        if entry.meta.generation > 0 && !crds::is_definition(&call.resource) {
+            raise_generation(&mut object);
+        }
+    }
+    if finalizers.is_empty() {
+        metadata::members(&mut object).remove("finalizers");
+    } else {
+        metadata::members(&mut object).insert("finalizers".to_owned(), json!(finalizers));
+    }
+    let gone = finalizers.is_empty() && kinds::may_go(&call.resource, &object);
+    let Some(marked) = mark(call, options, entry, &object)? else { return Ok(None) };
+    if !gone {
+        return Ok(Some(Deletion::Marked(marked)));
+    }
+    Ok(remove(call, options, &marked)?.then_some(Deletion::Done(marked)))
+}
+
+/// Writes the mark; a mark that is there already is not written again.
+fn mark(
+    call: &Call<'_>,
+    options: &DeleteOptions,
+    entry: &Arc<Entry>,
+    object: &Value,
+) -> Result<Option<Arc<Entry>>, Box<Status>> {
+    let draft = encode::encode(&call.resource, object)?;
+    if draft.equals(entry) {
+        return Ok(Some(entry.clone()));
+    }
+    if options.is_dry_run() {
+        return Ok(Some(Arc::new(draft.at(entry.revision))));
+    }
+    match call.server.store().update(&call.resource.key, entry.revision, draft) {
+        Ok(event) => {
+            commit::committed(call, &event);
+            Ok(Some(event.entry.clone()))
+        }
+        Err(WriteError::NotFound) => Err(call.not_found()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Removes one version of an object; false if another write came between.
+fn remove(call: &Call<'_>, options: &DeleteOptions, entry: &Entry) -> Result<bool, Box<Status>> {
+    if options.is_dry_run() {
+        return Ok(true);
+    }
+    let key = (&*entry.meta.namespace, &*entry.meta.name);
+    match call.server.store().delete(&call.resource.key, key, entry.revision) {
+        Ok(event) => {
+            commit::committed(call, &event);
+            Ok(true)
+        }
+        Err(WriteError::NotFound) => Err(call.not_found()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// The finalizers of an object whose deletion is requested: the garbage collector's are set and
+/// removed by the policy. (kubernetes 1.36: deletionFinalizersForGarbageCollection)
+fn finalizers_after(entry: &Entry, policy: Option<Propagation>) -> Vec<String> {
+    let has = |name: &str| entry.meta.finalizers.iter().any(|finalizer| **finalizer == *name);
+    let orphan = match policy {
+        Some(policy) => policy == Propagation::Orphan,
+        None => has(ORPHAN_FINALIZER),
+    };
+    let foreground = match policy {
+        Some(policy) => policy == Propagation::Foreground,
+        None => has(FOREGROUND_FINALIZER) && !orphan,
+    };
+    let collectors = [(ORPHAN_FINALIZER, orphan), (FOREGROUND_FINALIZER, foreground)];
+    let mut finalizers: Vec<String> =
+        entry.meta.finalizers.iter().map(|finalizer| finalizer.to_string()).collect();
+    for (name, wanted) in collectors {
+        if !wanted {
+            finalizers.retain(|finalizer| finalizer != name);
+        } else if !has(name) {
+            finalizers.push(name.to_owned());
+        }
+    }
+    finalizers
+}

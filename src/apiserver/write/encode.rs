@@ -1,0 +1,73 @@
+//! From a tree to the bytes that are stored.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::apiserver::profile::Resource;
+use crate::machinery::meta::Meta;
+use crate::machinery::status::Status;
+use crate::store::{Draft, Entry};
+
+/// Encodes an object whose metadata is normalised; resourceVersion is left to the store.
+///
+/// # Errors
+/// 400 for metadata that does not fit its type.
+pub(super) fn encode(resource: &Resource, object: &Value) -> Result<Draft, Box<Status>> {
+    let metadata = object.get("metadata").unwrap_or(&Value::Null);
+    let meta = Meta::deserialize(metadata)
+        .map_err(|error| Status::bad_request(format!("metadata is malformed: {error}")))?;
+    let fields = resource.definition.selectable_fields.iter();
+    Ok(Draft {
+        prefix: resource.prefix.clone(),
+        metadata: members(metadata, &["resourceVersion"]),
+        body: members(object, &["apiVersion", "kind", "metadata"]),
+        meta,
+        fields: fields.map(|path| field(object, path).into_boxed_str()).collect(),
+    })
+}
+
+/// Parses a stored object, as an object of the requested version.
+pub(super) fn decode(resource: &Resource, entry: &Entry) -> Result<Value, Box<Status>> {
+    let mut object: Value = serde_json::from_slice(&entry.raw)
+        .map_err(|error| Status::internal(format!("a stored object is malformed: {error}")))?;
+    if entry.prefix() != &resource.prefix[..] {
+        object["apiVersion"] = (*resource.api_version).into();
+    }
+    Ok(object)
+}
+
+/// Members of an object as JSON, without braces and without some of them.
+fn members(object: &Value, without: &[&str]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    let Value::Object(object) = object else { return out };
+    for (name, value) in object {
+        if without.contains(&name.as_str()) {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        write(&mut out, name);
+        out.push(b':');
+        write(&mut out, value);
+    }
+    out
+}
+
+fn write(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    serde_json::to_writer(out, value).expect("a JSON value is written to memory without failure");
+}
+
+/// The text of a selectable field. Booleans that kube-apiserver does not omit read `false`.
+fn field(object: &Value, path: &str) -> String {
+    let mut value = object;
+    for name in path.split('.') {
+        value = value.get(name).unwrap_or(&Value::Null);
+    }
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null if matches!(path, "spec.hostNetwork" | "spec.unschedulable") => "false".into(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}

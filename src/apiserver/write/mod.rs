@@ -1,0 +1,27 @@
+//! The verbs that write: decode, default, prune, validate, own, commit.
+//!
+//! Objects are trees only here. A stored object is parsed once a write, changed, encoded once, and
+//! compared with what is stored: a write that changes nothing stores nothing. Commits expect the
+//! revision that was read and start over when another write came between.
+
+mod collection;
+mod commit;
+mod create;
+mod delete;
+mod encode;
+mod generation;
+mod kinds;
+mod metadata;
+mod ownership;
+mod patch;
+mod pipeline;
+mod pods;
+mod update;
+mod workloads;
+
+pub(super) use collection::delete_collection;
+pub(super) use create::create;
+pub(super) use delete::delete;
+pub(super) use patch::{PatchBody, patch};
+pub(super) use pipeline::{Target, Write};
+pub(super) use update::update;

@@ -1,0 +1,304 @@
+//! What all writes share: the request's options, the checks every object passes.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{kinds, metadata};
+use crate::apiserver::body::Decoded;
+use crate::apiserver::negotiate::{self, Accepted};
+use crate::apiserver::options::{FieldValidation, WriteOptions};
+use crate::apiserver::route::Call;
+use crate::machinery::schema::{self, Node, NodeType};
+use crate::machinery::status::{Cause, Status};
+
+/// Which part of an object a write may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::apiserver) enum Target {
+    /// All but status, if that is a subresource.
+    Main,
+    /// The status subresource.
+    Status,
+    /// A namespace's `spec.finalizers`.
+    Finalize,
+    /// The number of replicas; the object is written as a whole, the owner is named `scale`.
+    Scale,
+}
+
+impl Target {
+    /// Name of the subresource, as managed fields record it.
+    pub(super) fn subresource(self) -> &'static str {
+        match self {
+            // Namespace finalization records no subresource upstream either.
+            Self::Main | Self::Finalize => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
+}
+
+/// How kube-apiserver refuses what does not fit the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// 400: a body that is an object.
+    Body,
+    /// 422: the outcome of a patch.
+    Patched,
+}
+
+/// One write in the making.
+pub(in crate::apiserver) struct Write<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) options: WriteOptions,
+    pub(super) target: Target,
+    pub(super) now: Timestamp,
+    /// How the answer is to look; settled before anything is written.
+    pub(super) accepted: Accepted,
+    /// What a body that does not fit the kind is answered with.
+    pub(super) misfit: Misfit,
+    /// Texts of `Warning` headers.
+    pub(super) warnings: Vec<String>,
+    /// The stored object's `managedFields`, if a patch that leaves them alone took them out of it:
+    /// they are a third of an object, and need not be copied with the rest.
+    pub(super) ownership: Option<Value>,
+}
+
+impl<'a> Write<'a> {
+    /// Reads the request's options; `options_kind` is the kind that errors name.
+    pub(in crate::apiserver) fn new(
+        call: &'a Call<'a>,
+        target: Target,
+        options_kind: &str,
+    ) -> Result<Self, Box<Status>> {
+        Ok(Self {
+            call,
+            options: WriteOptions::parse(call.info, options_kind)?,
+            target,
+            now: call.server.clock().now(),
+            accepted: negotiate::negotiate(call.headers)?,
+            misfit: Misfit::Body,
+            warnings: Vec::new(),
+            ownership: None,
+        })
+    }
+
+    /// Name under which fields are recorded: the client's choice, or its program's name.
+    pub(super) fn manager(&self) -> String {
+        if let Some(manager) = &self.options.field_manager {
+            return manager.clone();
+        }
+        let agent = self.call.headers.get(http::header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        match agent.split('/').next() {
+            Some(program) if !program.is_empty() => program.chars().take(128).collect(),
+            _ => "unknown".to_owned(),
+        }
+    }
+
+    /// Checks that a decoded body is an object of the requested kind, and normalises it: nothing
+    /// the schema does not know, defaults filled in.
+    pub(in crate::apiserver) fn admit(&mut self, decoded: Decoded) -> Result<Value, Box<Status>> {
+        let Decoded { mut value, duplicates } = decoded;
+        check_kind(self.call, &mut value)?;
+        self.normalise(&mut value, duplicates)?;
+        Ok(value)
+    }
+
+    /// Prunes, reports what was pruned, checks the types of built-in kinds, fills in defaults.
+    pub(super) fn normalise(
+        &mut self,
+        object: &mut Value,
+        duplicates: Vec<String>,
+    ) -> Result<(), Box<Status>> {
+        let definition = &self.call.resource.definition;
+        let mut unknown = metadata::prune(object);
+        unknown.extend(schema::prune(&definition.schema, object));
+        unknown.sort();
+        metadata::normalise(object).map_err(|why| self.undecodable(&why, object))?;
+        let mut odd = duplicates;
+        odd.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+        self.report(odd, object)?;
+        let repeated = metadata::remove_duplicate_owners(object);
+        if !repeated.is_empty() {
+            self.warnings.push(format!(
+                ".metadata.ownerReferences contains duplicate entries; API server dedups owner \
+                 references in 1.20+, and may reject such requests as early as 1.24; please fix \
+                 your requests; duplicate UID(s) observed: {}",
+                repeated.join(", ")
+            ));
+        }
+        if self.call.resource.is_built_in() {
+            remove_nulls(object, Some(definition.schema.root()));
+            if let Some(cause) = schema::validate(&definition.schema, object).first() {
+                return Err(self.undecodable(&cause.message, object));
+            }
+        }
+        schema::default(&definition.schema, object);
+        kinds::default(&self.call.resource, object);
+        Ok(())
+    }
+
+    /// Refuses, mentions or ignores odd fields, as the client wants.
+    fn report(&mut self, odd: Vec<String>, shown: &Value) -> Result<(), Box<Status>> {
+        if odd.is_empty() {
+            return Ok(());
+        }
+        match self.options.validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => {
+                for text in odd {
+                    if !self.warnings.contains(&text) {
+                        self.warnings.push(text);
+                    }
+                }
+            }
+            FieldValidation::Strict => {
+                let why = format!("strict decoding error: {}", odd.join(", "));
+                return Err(self.undecodable(&why, shown));
+            }
+        }
+        Ok(())
+    }
+
+    /// 400 for a body that does not fit the kind.
+    fn undecodable(&self, why: &str, shown: &Value) -> Box<Status> {
+        let definition = &self.call.resource.definition;
+        if self.misfit == Misfit::Patched {
+            let cause = Cause::invalid("patch", &shown.to_string().into(), why);
+            return Status::invalid("", "", "", vec![cause]);
+        }
+        let (kind, version) = (&definition.kind, &definition.version);
+        Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+        ))
+    }
+
+    /// Runs all validation of an object.
+    pub(super) fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Box<Status>> {
+        let definition = &self.call.resource.definition;
+        let mut causes = metadata::validate(&self.call.resource, new, old);
+        if !self.call.resource.is_built_in() {
+            causes.extend(schema::validate(&definition.schema, new));
+        }
+        causes.extend(kinds::validate(&self.call.resource, new, old));
+        // Rules beyond the schema take it for granted, as webhooks do: they come after it.
+        if let Some(validate) = definition.strategy.validate
+            && causes.is_empty()
+        {
+            causes.extend(validate(new, old));
+        }
+        self.refuse(new, causes)
+    }
+
+    /// 422 if there are causes.
+    pub(super) fn refuse(&self, object: &Value, causes: Vec<Cause>) -> Result<(), Box<Status>> {
+        if causes.is_empty() {
+            return Ok(());
+        }
+        let definition = &self.call.resource.definition;
+        let name = metadata::text(object, "name");
+        Err(Status::invalid(&definition.group, &definition.kind, name, causes))
+    }
+}
+
+/// Checks apiVersion and kind; a built-in kind's may be absent and are filled in.
+fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
+    let definition = &call.resource.definition;
+    let api_version = &*call.resource.api_version;
+    let Value::Object(object) = value else {
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; \
+             json parse error: json: cannot unmarshal {} into Go value of type struct {{ \
+             APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" }}",
+            definition.kind,
+            go_type(value),
+        )));
+    };
+    let given_kind = text(object, "kind");
+    let given_version = text(object, "apiVersion");
+    if call.resource.is_built_in() {
+        if !given_kind.is_empty() && given_kind != &*definition.kind
+            || !given_version.is_empty() && given_version != api_version
+        {
+            return Err(wrong_kind(call, given_version, given_kind));
+        }
+    } else if given_kind.is_empty() {
+        let shown = Value::Object(object.clone());
+        return Err(Status::bad_request(format!("Object 'Kind' is missing in '{shown}'")));
+    } else if given_version.is_empty() {
+        let shown = Value::Object(object.clone());
+        return Err(Status::bad_request(format!("Object 'apiVersion' is missing in '{shown}'")));
+    } else if given_version != api_version {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({given_version}) does not match the expected API version \
+             ({api_version})"
+        )));
+    } else if given_kind != &*definition.kind {
+        return Err(wrong_kind(call, given_version, given_kind));
+    }
+    object.insert("kind".to_owned(), (*definition.kind).into());
+    object.insert("apiVersion".to_owned(), api_version.into());
+    Ok(())
+}
+
+fn wrong_kind(call: &Call<'_>, api_version: &str, kind: &str) -> Box<Status> {
+    let definition = &call.resource.definition;
+    let (group, version) = crate::machinery::gvk::split_api_version(api_version);
+    let known =
+        call.server.resources().definitions.iter().any(|other| {
+            &*other.group == group && &*other.version == version && &*other.kind == kind
+        });
+    let expected = &definition.kind;
+    let why = if known {
+        let internal = if definition.group.is_empty() { "core" } else { &definition.group };
+        let package = if group.is_empty() { version } else { api_version };
+        format!("converting ({package}.{kind}) to ({internal}.{expected}): unknown conversion")
+    } else {
+        format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    };
+    Status::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {expected}: {why}"
+    ))
+}
+
+fn text<'a>(object: &'a Map<String, Value>, field: &str) -> &'a str {
+    object.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Go's decoder reads null as absent for the built-in kinds, and as empty within maps.
+fn remove_nulls(value: &mut Value, node: Option<Node<'_>>) {
+    match value {
+        Value::Object(object) => {
+            let entries = node.and_then(Node::additional);
+            if entries.is_some_and(|entry| entry.node_type() == NodeType::String) {
+                for entry in object.values_mut().filter(|entry| entry.is_null()) {
+                    *entry = "".into();
+                }
+                return;
+            }
+            object.retain(|_, value| !value.is_null());
+            for (name, value) in object {
+                remove_nulls(value, node.and_then(|node| node.child(name)));
+            }
+        }
+        Value::Array(list) => {
+            let items = node.and_then(Node::items);
+            list.iter_mut().for_each(|item| remove_nulls(item, items));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,3 @@
+//! The timer that HTTP connections run on: tokio's, so that paused time holds them, too.
+
+pub use hyper_util::rt::TokioTimer as HyperTimer;

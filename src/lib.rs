@@ -1,0 +1,12 @@
+//! capim: a developer playground for Cluster API in one executable.
+//!
+//! The crate is organised in rooms; `ARCHITECTURE.md` holds the map, the table of who may import
+//! whom, and the invariants. Rooms appear here in build order: a room only knows rooms above it.
+
+pub mod api;
+pub mod apiserver;
+pub mod clock;
+pub mod machinery;
+pub mod metrics;
+pub mod pki;
+pub mod store;

@@ -1,0 +1,169 @@
+//! CustomResourceDefinitions: from the object to definitions and back.
+
+mod check;
+mod manifest;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::definition::{
+    Cell, Column, Origin, ResourceDefinition, ScalePaths, Strategy, Subresources,
+};
+use super::schema::{self, Schema};
+use super::status::Cause;
+
+pub use manifest::manifest;
+
+/// The definitions of a CustomResourceDefinition (`apiextensions.k8s.io/v1`): one for each served
+/// version, the storage version first. Names that are not given have Kubernetes' defaults.
+/// The object itself is not changed; `set_defaults` does that.
+///
+/// Causes have kube-apiserver's paths and wording. Rules of `x-kubernetes-validations` are kept
+/// but not compiled.
+pub fn definitions_of(crd: &Value) -> Result<Vec<ResourceDefinition>, Vec<Cause>> {
+    let mut crd = crd.clone();
+    set_defaults(&mut crd);
+    let mut causes = check::check(&crd);
+    let versions = array(&crd["spec"], "versions");
+    let mut definitions = Vec::new();
+    for (number, version) in versions.iter().enumerate() {
+        let own = format!("spec.versions[{number}]");
+        let prefix = match is_shared(versions, "schema") {
+            true => "spec.validation.openAPIV3Schema".to_owned(),
+            false => format!("{own}.schema.openAPIV3Schema"),
+        };
+        let document = &version["schema"]["openAPIV3Schema"];
+        if !document.is_object() {
+            let field = format!("{own}.schema.openAPIV3Schema");
+            let message = "Required value".to_owned();
+            causes.push(Cause { reason: "FieldValueRequired".into(), message, field });
+            continue;
+        }
+        match schema::compile(document, &prefix) {
+            Ok(schema) => {
+                let prefix = prefix_of(versions, number, "selectableFields");
+                check::check_selectable(version, &schema, &prefix, &mut causes);
+                if version["served"] == true {
+                    definitions
+                        .push((version["storage"] == true, definition(&crd, version, schema)));
+                }
+            }
+            Err(found) => causes.extend(found),
+        }
+    }
+    if !causes.is_empty() {
+        // What all versions share is reported once.
+        let mut seen = Vec::new();
+        causes.retain(|cause| !seen.contains(cause) && (seen.push(cause.clone()), true).1);
+        return Err(causes);
+    }
+    definitions.sort_by_key(|(storage, _)| !storage);
+    Ok(definitions.into_iter().map(|(_, definition)| definition).collect())
+}
+
+/// Whether all versions say the same about a field, which kube-apiserver then reports above the
+/// versions.
+fn is_shared(versions: &[Value], field: &str) -> bool {
+    versions.windows(2).all(|pair| pair[0][field] == pair[1][field])
+}
+
+/// The path below which a version's field is reported.
+fn prefix_of(versions: &[Value], number: usize, field: &str) -> String {
+    if is_shared(versions, field) { "spec".to_owned() } else { format!("spec.versions[{number}]") }
+}
+
+/// Fills in what kube-apiserver fills in when a CustomResourceDefinition is written: singular and
+/// list names, and the conversion strategy.
+pub fn set_defaults(crd: &mut Value) {
+    let Some(spec) = crd.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let conversion = spec.entry("conversion").or_insert_with(|| serde_json::json!({}));
+    if let Some(conversion) = conversion.as_object_mut() {
+        conversion.entry("strategy").or_insert_with(|| "None".into());
+    }
+    let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) else { return };
+    let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if kind.is_empty() {
+        return;
+    }
+    for (name, value) in [("singular", kind.to_lowercase()), ("listKind", format!("{kind}List"))] {
+        let entry = names.entry(name).or_insert(Value::Null);
+        if entry.as_str().is_none_or(str::is_empty) {
+            *entry = value.into();
+        }
+    }
+}
+
+fn definition(crd: &Value, version: &Value, schema: Schema) -> ResourceDefinition {
+    let spec = &crd["spec"];
+    let names = &spec["names"];
+    let subresources = &version["subresources"];
+    let scale = &subresources["scale"];
+    let label_selector = text(scale, "labelSelectorPath").trim_start_matches('.');
+    ResourceDefinition {
+        group: text(spec, "group").into(),
+        version: text(version, "name").into(),
+        kind: text(names, "kind").into(),
+        list_kind: text(names, "listKind").into(),
+        plural: text(names, "plural").into(),
+        singular: text(names, "singular").into(),
+        short_names: texts(names, "shortNames"),
+        categories: texts(names, "categories"),
+        namespaced: text(spec, "scope") == "Namespaced",
+        origin: Origin::Custom,
+        schema,
+        columns: columns(version),
+        subresources: Subresources {
+            status: subresources["status"].is_object(),
+            scale: scale.is_object().then(|| ScalePaths {
+                spec_replicas: text(scale, "specReplicasPath").trim_start_matches('.').into(),
+                status_replicas: text(scale, "statusReplicasPath").trim_start_matches('.').into(),
+                label_selector: (!label_selector.is_empty()).then(|| label_selector.into()),
+            }),
+        },
+        selectable_fields: array(version, "selectableFields")
+            .iter()
+            .map(|field| text(field, "jsonPath").trim_start_matches('.').into())
+            .collect(),
+        strategy: Strategy::default(),
+    }
+}
+
+/// Columns as given, or the age alone.
+fn columns(version: &Value) -> Vec<Column> {
+    let given = array(version, "additionalPrinterColumns");
+    if given.is_empty() {
+        return vec![Column {
+            name: "Age".into(),
+            kind: "date".into(),
+            format: "".into(),
+            description: "".into(),
+            priority: 0,
+            cell: Cell::JsonPath(".metadata.creationTimestamp".into()),
+        }];
+    }
+    let column = |column: &Value| Column {
+        name: text(column, "name").into(),
+        kind: text(column, "type").into(),
+        format: text(column, "format").into(),
+        description: text(column, "description").into(),
+        priority: column["priority"].as_i64().unwrap_or_default() as i32,
+        cell: Cell::JsonPath(text(column, "jsonPath").into()),
+    };
+    given.iter().map(column).collect()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn texts(value: &Value, name: &str) -> Vec<Arc<str>> {
+    array(value, name).iter().filter_map(Value::as_str).map(Arc::from).collect()
+}
+
+fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,112 @@
+//! What the engine needs to know of a resource: names, schema, columns, subresources, strategy.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::status::Cause;
+
+/// One resource in one version, built in or from a CustomResourceDefinition.
+#[derive(Clone, Debug)]
+pub struct ResourceDefinition {
+    /// API group, `""` for core.
+    pub group: Arc<str>,
+    /// Version, e.g. `v1beta2`.
+    pub version: Arc<str>,
+    /// Kind, e.g. `Machine`.
+    pub kind: Arc<str>,
+    /// Kind of lists, e.g. `MachineList`.
+    pub list_kind: Arc<str>,
+    /// Plural name, as in paths.
+    pub plural: Arc<str>,
+    /// Singular name.
+    pub singular: Arc<str>,
+    /// kubectl short names.
+    pub short_names: Vec<Arc<str>>,
+    /// Categories such as `all` or `cluster-api`.
+    pub categories: Vec<Arc<str>>,
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+    /// Where objects of the kind come from; decides strategic merge, list item shape, conventions.
+    pub origin: Origin,
+    /// Structural schema.
+    pub schema: super::schema::Schema,
+    /// Columns of server-side Tables, without `Name`, which always comes first.
+    pub columns: Vec<Column>,
+    /// Subresources that are served.
+    pub subresources: Subresources,
+    /// Extra field selectors beyond `metadata.name` and `metadata.namespace`: dotted paths.
+    pub selectable_fields: Vec<Arc<str>>,
+    /// Defaulting and validation beyond the schema.
+    pub strategy: Strategy,
+}
+
+/// Built in or custom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A Kubernetes kind: strategic merge works, list items carry no kind.
+    BuiltIn,
+    /// Defined by a CustomResourceDefinition (Cluster API's kinds are, too).
+    Custom,
+}
+
+/// Subresources of a resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subresources {
+    /// `status` is a subresource.
+    pub status: bool,
+    /// `scale` is a subresource, with these paths.
+    pub scale: Option<ScalePaths>,
+}
+
+/// Where the scale subresource finds its numbers, as dotted paths without a leading dot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalePaths {
+    /// Desired replicas, e.g. `spec.replicas`.
+    pub spec_replicas: Arc<str>,
+    /// Observed replicas, e.g. `status.replicas`.
+    pub status_replicas: Arc<str>,
+    /// Label selector in string form, e.g. `status.selector`.
+    pub label_selector: Option<Arc<str>>,
+}
+
+/// A column of a server-side Table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Header.
+    pub name: Arc<str>,
+    /// OpenAPI type: `string`, `integer`, `number`, `boolean`, `date`.
+    pub kind: Arc<str>,
+    /// OpenAPI format, may be empty.
+    pub format: Arc<str>,
+    /// Description, may be empty.
+    pub description: Arc<str>,
+    /// 0 shows always, more only with `-o wide`.
+    pub priority: i32,
+    /// How a cell is computed.
+    pub cell: Cell,
+}
+
+/// How a Table cell is computed.
+#[derive(Clone, Debug)]
+pub enum Cell {
+    /// kubectl's JSONPath, as CRDs give it (`.status.phase`, `.metadata.creationTimestamp`).
+    JsonPath(Arc<str>),
+    /// A built-in kind's own printer, by name (see `machinery::table`).
+    Printer(fn(&Value, now_seconds: i64) -> Value),
+}
+
+/// Sets defaults in the first object; the second one is the old object, `None` on create.
+pub type DefaultObject = fn(&mut Value, Option<&Value>);
+
+/// Checks the first object; the second one is the old object, `None` on create.
+pub type ValidateObject = fn(&Value, Option<&Value>) -> Vec<Cause>;
+
+/// What a kind does beyond its schema. Plain functions, so that a definition stays data.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Strategy {
+    /// Sets defaults that depend on other fields.
+    pub default: Option<DefaultObject>,
+    /// Checks rules beyond the schema; an empty vector accepts.
+    pub validate: Option<ValidateObject>,
+}

@@ -1,0 +1,23 @@
+//! The pure, synchronous part of a Kubernetes API: what an object, a selector, a patch, a schema
+//! and an error are. No I/O, no clock.
+
+pub mod builtin;
+pub mod crd;
+pub mod definition;
+pub mod duration;
+pub mod field_path;
+pub mod gvk;
+pub mod jsonpath;
+pub mod managed_fields;
+pub mod meta;
+pub mod names;
+pub mod openapi;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod table;
+pub mod tables;
+pub mod zeros;
