@@ -5,8 +5,14 @@
 
 pub mod api;
 pub mod apiserver;
+pub mod client;
 pub mod clock;
+pub mod contract;
+pub mod controllers;
 pub mod machinery;
 pub mod metrics;
 pub mod pki;
+pub mod providers;
+pub mod runtime;
 pub mod store;
+pub mod workload;

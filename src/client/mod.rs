@@ -1,0 +1,21 @@
+//! Access to a Kubernetes API: a `kube::Client` with an identity and a field manager, over the
+//! in-process engine or over the network. The reconcilers know nothing else.
+
+mod cluster_cache;
+mod error;
+mod key;
+mod raw;
+mod target;
+mod transport;
+mod verbs;
+mod written;
+
+pub use cluster_cache::{ClusterCache, EtcdMember, EtcdStatus, RemoteCluster};
+pub use error::ClientError;
+pub use key::ObjectKey;
+pub(crate) use target::{Target, percent_encode};
+pub use transport::Client;
+pub(crate) use transport::{AnswerBody, Call};
+pub use verbs::Propagation;
+pub(crate) use written::newest;
+pub use written::{Written, recording};

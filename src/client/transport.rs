@@ -1,0 +1,212 @@
+//! One HTTP request to an API server, in process or over the network.
+//!
+//! An in-process client hands its requests to the engine without a queue or a task in between. Its
+//! `kube::Client` (a buffer, a task, about 12 kB) is made when somebody asks for it, which the
+//! thousands of workload clusters' clients never do.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::BodyExt;
+
+use super::ClientError;
+use super::target::percent_encode;
+use crate::apiserver::{ApiServer, Identity};
+
+/// A client of one API server. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    lane: Lane,
+    field_manager: Arc<str>,
+}
+
+/// The way to the server.
+#[derive(Clone)]
+enum Lane {
+    Local(Arc<Local>),
+    Kube(kube::Client),
+}
+
+/// An engine of this process and who speaks to it.
+struct Local {
+    server: ApiServer,
+    identity: Identity,
+    /// Made by the first call of [`Client::kube`].
+    kube: OnceLock<kube::Client>,
+}
+
+/// Body of an answer.
+pub(crate) enum AnswerBody {
+    Local(Body),
+    Kube(kube::client::Body),
+}
+
+/// One request.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) uri: String,
+    /// Media type of the body.
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    /// Wraps an existing client; writes carry `field_manager`.
+    pub fn new(kube: kube::Client, field_manager: &str) -> Self {
+        Self { lane: Lane::Kube(kube), field_manager: field_manager.into() }
+    }
+
+    /// A client of an engine in this process, speaking as `identity`.
+    pub fn in_process(server: &ApiServer, identity: Identity, field_manager: &str) -> Self {
+        let local = Local { server: server.clone(), identity, kube: OnceLock::new() };
+        Self { lane: Lane::Local(Arc::new(local)), field_manager: field_manager.into() }
+    }
+
+    /// A client of the current context of a kubeconfig file, over the network.
+    ///
+    /// # Errors
+    /// When the file cannot be read or names no usable server or credentials.
+    pub async fn from_kubeconfig_file(
+        path: &Path,
+        field_manager: &str,
+    ) -> Result<Self, ClientError> {
+        let kubeconfig =
+            kube::config::Kubeconfig::read_from(path).map_err(kube::Error::InferKubeconfig)?;
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(kube::Error::InferKubeconfig)?;
+        Ok(Self::new(kube::Client::try_from(config)?, field_manager))
+    }
+
+    /// Same connection, other field manager.
+    pub fn with_field_manager(&self, field_manager: &str) -> Self {
+        Self { lane: self.lane.clone(), field_manager: field_manager.into() }
+    }
+
+    /// The kube client inside. Call inside a tokio runtime.
+    pub fn kube(&self) -> &kube::Client {
+        match &self.lane {
+            Lane::Kube(kube) => kube,
+            Lane::Local(local) => local.kube.get_or_init(|| local.to_kube()),
+        }
+    }
+
+    /// Whether both use the same connection, so that one may stand in for the other.
+    pub fn is_same_connection(&self, other: &Self) -> bool {
+        match (&self.lane, &other.lane) {
+            (Lane::Local(one), Lane::Local(two)) => Arc::ptr_eq(one, two),
+            (Lane::Local(_) | Lane::Kube(_), _) => false,
+        }
+    }
+
+    /// Whether requests leave the process, so that a connection may die unnoticed.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.lane, Lane::Kube(_))
+    }
+
+    /// The `fieldManager` query parameter of this client's writes.
+    pub(crate) fn field_manager_parameter(&self) -> String {
+        format!("fieldManager={}", percent_encode(&self.field_manager))
+    }
+
+    /// Sends a request and returns the answer's body before it is read.
+    ///
+    /// # Errors
+    /// `Status` for any code of 400 and above.
+    pub(crate) async fn open(&self, call: Call) -> Result<AnswerBody, ClientError> {
+        let answer = match &self.lane {
+            Lane::Local(local) => {
+                let mut request = call.into_request(Body::from)?;
+                request.extensions_mut().insert(local.identity.clone());
+                Box::pin(local.server.handle(request)).await.map(AnswerBody::Local)
+            }
+            Lane::Kube(kube) => {
+                let request = call.into_request(kube::client::Body::from)?;
+                kube.send(request).await?.map(AnswerBody::Kube)
+            }
+        };
+        let (parts, body) = answer.into_parts();
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            return Err(ClientError::from_answer(parts.status, &body.collect().await?));
+        }
+        Ok(body)
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, call: Call) -> Result<Bytes, ClientError> {
+        self.open(call).await?.collect().await
+    }
+}
+
+impl Local {
+    /// The same way as a tower service under a `kube::Client`. Bodies are streamed, not copied.
+    fn to_kube(&self) -> kube::Client {
+        let (server, identity) = (self.server.clone(), self.identity.clone());
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let server = server.clone();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(identity.clone());
+            async move { Ok::<Response<Body>, Infallible>(server.handle(request).await) }
+        });
+        kube::Client::new(service, "default")
+    }
+}
+
+impl Call {
+    /// A request without a body.
+    pub(crate) fn read(uri: String) -> Self {
+        Self { method: Method::GET, uri, content_type: None, body: Bytes::new() }
+    }
+
+    fn into_request<B>(self, body: impl FnOnce(Bytes) -> B) -> Result<Request<B>, ClientError> {
+        let mut builder = Request::builder()
+            .method(self.method)
+            .uri(self.uri)
+            .header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(content_type) = self.content_type {
+            builder = builder.header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        builder
+            .body(body(self.body))
+            .map_err(|error| ClientError::Transport(Box::new(kube::Error::HttpError(error))))
+    }
+}
+
+impl AnswerBody {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, ClientError>> {
+        loop {
+            let data = match self {
+                Self::Local(body) => body
+                    .frame()
+                    .await?
+                    .map(http_body::Frame::into_data)
+                    .map_err(ClientError::transport),
+                Self::Kube(body) => {
+                    body.frame().await?.map(http_body::Frame::into_data).map_err(ClientError::from)
+                }
+            };
+            match data {
+                Ok(Ok(bytes)) => return Some(Ok(bytes)),
+                // Trailers carry nothing for us.
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    async fn collect(self) -> Result<Bytes, ClientError> {
+        match self {
+            Self::Local(body) => {
+                Ok(body.collect().await.map_err(ClientError::transport)?.to_bytes())
+            }
+            Self::Kube(body) => Ok(body.collect().await?.to_bytes()),
+        }
+    }
+}

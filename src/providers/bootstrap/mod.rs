@@ -1,0 +1,112 @@
+//! The kubeadm bootstrap provider: turns KubeadmConfigs into cloud-init data Secrets.
+//! (CAPI v1.14: bootstrap/kubeadm)
+//!
+//! A KubeadmConfig is reconciled when it, its Machine or its Cluster changes, and when its
+//! workload cluster becomes reachable; only the refresh of bootstrap tokens goes by time.
+
+mod certificates;
+mod cloud_init;
+mod data;
+mod discovery;
+mod files;
+mod kubeadm;
+mod lock;
+mod reconcile;
+mod status;
+mod token;
+mod yaml;
+
+use std::sync::Arc;
+
+use crate::api::bootstrap::KubeadmConfig;
+use crate::api::core::{Cluster, Machine};
+use crate::client::ObjectKey;
+use crate::contract::conditions;
+use crate::contract::versions::ContractVersions;
+use crate::runtime::{Change, Controller, Manager, RemoteInformers};
+use reconcile::KubeadmConfigReconciler;
+
+/// Index of Machines by `namespace/cluster`.
+const MACHINES_BY_CLUSTER: &str = "bootstrap-cluster";
+
+/// Adds the KubeadmConfig controller. `remote` tells when workload clusters come and go.
+pub fn add_controllers(manager: &Manager, remote: &RemoteInformers, versions: &ContractVersions) {
+    let configs = manager.informer::<KubeadmConfig>();
+    let machines = manager.informer::<Machine>();
+    let clusters = manager.informer::<Cluster>();
+    machines.add_index(MACHINES_BY_CLUSTER, |machine| {
+        let namespace = machine.metadata.namespace.as_deref().unwrap_or_default();
+        vec![format!("{namespace}/{}", machine.spec.cluster_name)]
+    });
+    let reconciler = Arc::new(KubeadmConfigReconciler::new(
+        manager.client().with_field_manager("capi-kubeadm-bootstrap"),
+        manager.clock().clone(),
+        reconcile::Caches {
+            configs: configs.clone(),
+            machines: machines.clone(),
+            clusters: clusters.clone(),
+        },
+        remote.clusters().clone(),
+        versions.clone(),
+    ));
+    let of_cluster = {
+        let machines = machines.clone();
+        move |cluster: &ObjectKey| -> Vec<ObjectKey> {
+            let value = cluster.to_string();
+            let machines = machines.by_index(MACHINES_BY_CLUSTER, &value);
+            machines.iter().filter_map(|machine| config_of(machine)).collect()
+        }
+    };
+    let controller = Controller::new("kubeadmconfig", reconciler)
+        .for_kind(&configs)
+        .watches(&machines, |change: &Change<Machine>| {
+            config_of(change.object()).into_iter().collect()
+        })
+        .watches(&clusters, {
+            let of_cluster = of_cluster.clone();
+            move |change: &Change<Cluster>| {
+                if matters_to_configs(change) {
+                    of_cluster(&ObjectKey::of(&**change.object()))
+                } else {
+                    Vec::new()
+                }
+            }
+        });
+    remote.notify(controller.trigger(), move |cluster, object| {
+        // Nodes and Pods say nothing about bootstrap data.
+        if object.is_some() {
+            return Vec::new();
+        }
+        let mut keys = of_cluster(cluster);
+        keys.retain(|key| {
+            configs
+                .get(&key.namespace, &key.name)
+                .is_some_and(|config| !status::is_created(&config))
+        });
+        keys
+    });
+    manager.add(controller);
+}
+
+/// The KubeadmConfig that a Machine boots from.
+fn config_of(machine: &Machine) -> Option<ObjectKey> {
+    let reference = machine.spec.bootstrap.config_ref.as_ref()?;
+    (reference.kind == "KubeadmConfig" && reference.api_group == "bootstrap.cluster.x-k8s.io").then(
+        || ObjectKey::new(machine.metadata.namespace.clone().unwrap_or_default(), &reference.name),
+    )
+}
+
+/// Whether a change of a Cluster can let its KubeadmConfigs go on.
+fn matters_to_configs(change: &Change<Cluster>) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else { return change.new.is_some() };
+    let gates = |cluster: &Cluster| {
+        (
+            cluster.spec.paused.unwrap_or(false),
+            status::is_infrastructure_provisioned(cluster),
+            cluster.status.as_ref().is_some_and(|status| {
+                conditions::is_true(&status.conditions, "ControlPlaneInitialized")
+            }),
+        )
+    };
+    gates(old) != gates(new) || old.spec.control_plane_endpoint != new.spec.control_plane_endpoint
+}

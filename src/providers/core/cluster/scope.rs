@@ -1,0 +1,135 @@
+//! What a reconcile of a Cluster has read and found out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::externals::Lookup;
+use super::super::probe::{CLUSTER_GRACE, Probe};
+use super::super::{Context, index, settling};
+use crate::api::core::{Cluster, ClusterStatus, Machine, MachineDeployment, MachineSet};
+use crate::client::ObjectKey;
+use crate::contract::machines;
+use crate::runtime::Outcome;
+
+/// State of one reconcile of a Cluster.
+pub(super) struct Scope {
+    /// The Cluster as it shall be.
+    pub cluster: Cluster,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Infrastructure object.
+    pub infrastructure: Lookup,
+    /// Control plane object.
+    pub control_plane: Lookup,
+    /// MachineDeployments of the Cluster, by name.
+    pub deployments: Vec<Arc<MachineDeployment>>,
+    /// When a MachineDeployment that is left out counts although it says nothing.
+    pub silence: Option<Duration>,
+    /// MachineSets of the Cluster, by name.
+    pub sets: Vec<Arc<MachineSet>>,
+    /// Control plane Machines, by name.
+    pub control_plane_machines: Vec<Arc<Machine>>,
+    /// All other Machines, by name.
+    pub worker_machines: Vec<Arc<Machine>>,
+    /// Connection to the workload cluster.
+    pub probe: Probe,
+    /// Reason and message of the Deleting condition.
+    pub deleting: Option<(&'static str, String)>,
+}
+
+impl Scope {
+    /// Reads what the caches know. A MachineDeployment that was made a moment ago and says nothing
+    /// yet is left out: its first report wakes the Cluster.
+    pub(super) fn read(context: &Context, cluster: &Cluster, now: Timestamp) -> Self {
+        let key = ObjectKey::of(cluster);
+        let value = key.to_string();
+        let deployments = context.deployments.by_index(index::CLUSTER, &value);
+        let is_deleting = cluster.metadata.deletion_timestamp.is_some();
+        let (silent, deployments): (Vec<_>, Vec<_>) = deployments
+            .into_iter()
+            .partition(|deployment| !is_deleting && is_silent(deployment, now));
+        let silence = silent.iter().filter_map(|new| settling(&new.metadata, now)).min();
+        let (control_plane_machines, worker_machines) = context
+            .machines_of(&key)
+            .into_iter()
+            .partition(|machine| machines::is_control_plane(machine));
+        Self {
+            cluster: cluster.clone(),
+            deployments,
+            silence,
+            sets: context.sets.by_index(index::CLUSTER, &value),
+            control_plane_machines,
+            worker_machines,
+            probe: context.probe(&key),
+            infrastructure: Lookup::Undefined,
+            control_plane: Lookup::Undefined,
+            deleting: None,
+            key,
+        }
+    }
+
+    /// The status to write.
+    pub(super) fn status(&mut self) -> &mut ClusterStatus {
+        self.cluster.status.get_or_insert_default()
+    }
+
+    /// Whether a milestone is reached.
+    pub(super) fn is_infrastructure_provisioned(&self) -> bool {
+        self.initialization().is_some_and(|done| done.infrastructure_provisioned == Some(true))
+    }
+
+    /// Whether a milestone is reached.
+    pub(super) fn is_control_plane_initialized(&self) -> bool {
+        self.initialization().is_some_and(|done| done.control_plane_initialized == Some(true))
+    }
+
+    fn initialization(&self) -> Option<&crate::api::core::ClusterInitialization> {
+        self.cluster.status.as_ref().and_then(|status| status.initialization.as_ref())
+    }
+
+    /// Whether the Cluster is being deleted.
+    pub(super) fn is_deleting(&self) -> bool {
+        self.cluster.metadata.deletion_timestamp.is_some()
+    }
+
+    /// When a fact that depends on time alone changes next: the end of the connection's grace, or
+    /// of a MachineDeployment's silence.
+    pub(super) fn next_look(&self, now: Timestamp) -> Outcome {
+        let grace = self
+            .probe
+            .down_for(now)
+            .filter(|down| !self.probe.is_connected && *down < CLUSTER_GRACE)
+            .map(|down| CLUSTER_GRACE - down);
+        grace.into_iter().chain(self.silence).min().map_or(Outcome::Done, Outcome::RequeueAfter)
+    }
+}
+
+/// Whether a MachineDeployment is new and its controller has not reported yet.
+fn is_silent(deployment: &MachineDeployment, now: Timestamp) -> bool {
+    let says_nothing = deployment.status.as_ref().is_none_or(|status| status.conditions.is_empty());
+    says_nothing
+        && deployment.metadata.deletion_timestamp.is_none()
+        && settling(&deployment.metadata, now).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::contract::conditions::{New, set};
+
+    #[test]
+    fn a_new_machine_deployment_counts_once_it_reports_or_is_old() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut deployment = MachineDeployment::default();
+        deployment.metadata.creation_timestamp = Some(Time(at(10)));
+        assert!(is_silent(&deployment, at(11)));
+        assert!(!is_silent(&deployment, at(12)));
+        let conditions = &mut deployment.status.get_or_insert_default().conditions;
+        set(conditions, New::no("Paused", "NotPaused", ""), None, at(11));
+        assert!(!is_silent(&deployment, at(11)));
+    }
+}

@@ -1,0 +1,6 @@
+//! The provider reconcilers, one folder a provider. Providers never import each other.
+
+pub mod bootstrap;
+pub mod controlplane;
+pub mod core;
+pub mod infrastructure;

@@ -1,0 +1,356 @@
+//! The loop that turns keys into reconciles.
+//!
+//! A key that has written is held back until the copies of what it wrote contain the writes, so
+//! that no reconcile acts on a past that it has changed itself. (CAPI v1.14:
+//! util/controller/consistency.go) A key that is held takes no place of the concurrency.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use super::informer::{Change, Informer, Progress};
+use super::kinds::Kinds;
+use super::queue::Queue;
+use crate::client::{ClientError, ObjectKey, Written, recording};
+use crate::clock::Clock;
+use crate::metrics::{Counter, Gauge, Registry};
+
+/// A key whose retries have come this far apart has failed for more than a second.
+const PERSISTENT: Duration = Duration::from_secs(1);
+
+/// What a reconcile asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing until something changes.
+    Done,
+    /// Again after this (simulated) time, or earlier if something changes.
+    RequeueAfter(Duration),
+}
+
+/// A failed reconcile; the key is retried with its own growing delay.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A request failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Anything else, already a message that names its object.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Brings one object closer to its desired state. Level-triggered and idempotent; reads from
+/// informers, writes through the client.
+pub trait Reconciler: Send + Sync + 'static {
+    /// Reconciles one key. The object may be gone.
+    fn reconcile(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<Outcome, ReconcileError>> + Send;
+}
+
+type Reconcile = Arc<
+    dyn Fn(Arc<ObjectKey>) -> BoxFuture<'static, Result<Outcome, ReconcileError>> + Send + Sync,
+>;
+
+/// A controller under construction; hand it to [`super::Manager::add`].
+pub struct Controller {
+    name: &'static str,
+    reconcile: Reconcile,
+    concurrency: usize,
+    queue: Arc<Queue>,
+}
+
+/// Keys that a controller reconciles at once unless it says otherwise.
+const CONCURRENCY: usize = 16;
+/// How long a key waits for the copies to contain what it wrote.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+/// How long reconciles in hand may take to end when the controller stops.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+impl Controller {
+    /// A controller with a name as upstream logs it (`machine`, `kubeadmcontrolplane`).
+    pub fn new(name: &'static str, reconciler: Arc<impl Reconciler>) -> Self {
+        let reconcile: Reconcile = Arc::new(move |key| {
+            let reconciler = reconciler.clone();
+            async move { reconciler.reconcile(&key).await }.boxed()
+        });
+        Self { name, reconcile, concurrency: CONCURRENCY, queue: Arc::default() }
+    }
+
+    /// At most this many keys at once (default 16).
+    pub fn concurrency(self, keys: usize) -> Self {
+        Self { concurrency: keys.max(1), ..self }
+    }
+
+    /// Reconciles an object of the informer when it changes (the controller's own kind).
+    pub fn for_kind<K: kube::Resource + Send + Sync + 'static>(
+        self,
+        informer: &Informer<K>,
+    ) -> Self {
+        self.watches(informer, |change| vec![ObjectKey::of(change.object().as_ref())])
+    }
+
+    /// Reconciles what `map` names when an object of the informer changes. `map` sees the
+    /// informer after the change.
+    pub fn watches<K: kube::Resource + Send + Sync + 'static>(
+        self,
+        informer: &Informer<K>,
+        map: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        let trigger = self.trigger();
+        informer.on_change(move |change| {
+            for key in map(change) {
+                trigger.enqueue(key);
+            }
+        });
+        self
+    }
+
+    /// The same for objects whose changes only show in a summary (counters, aggregated conditions):
+    /// what `map` names waits until no other key of the controller does, so that under load one
+    /// summary shows many changes. Without load it makes no difference.
+    pub fn watches_in_passing<K: kube::Resource + Send + Sync + 'static>(
+        self,
+        informer: &Informer<K>,
+        map: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        let queue = self.queue.clone();
+        informer.on_change(move |change| {
+            for key in map(change) {
+                queue.add_spare(key);
+            }
+        });
+        self
+    }
+
+    /// A handle that enqueues keys from elsewhere (`ClusterCache` changes, remote informers).
+    pub fn trigger(&self) -> Trigger {
+        Trigger { queue: self.queue.clone() }
+    }
+
+    /// Reconciles until `stop` is cancelled, then ends the keys in hand.
+    pub(super) async fn run(self, runtime: Runtime, stop: CancellationToken) {
+        let measures = Measures::new(&runtime.metrics, self.name);
+        let mut running = JoinSet::new();
+        let mut held: FuturesUnordered<BoxFuture<'static, Arc<ObjectKey>>> =
+            FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = running.join_next() => {
+                    if let Some(run) = self.ended(ended, &runtime, &measures) {
+                        self.hold(run, &runtime, &held);
+                    }
+                }
+                Some(key) = held.next() => self.queue.done(&key),
+                key = self.queue.next(&runtime.clock), if running.len() < self.concurrency => {
+                    running.spawn(self.start(key));
+                }
+            }
+            measures.active.set(running.len());
+            measures.depth.set(self.queue.len());
+        }
+        let drained = runtime
+            .clock
+            .timeout(DRAIN_MAX, async { while running.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            warn!(controller = self.name, left = running.len(), "reconciles did not end in time");
+        }
+        measures.active.set(0);
+    }
+
+    fn start(&self, key: Arc<ObjectKey>) -> impl Future<Output = Run> + Send + use<> {
+        let span = info_span!("reconcile", controller = self.name, object = %key);
+        let reconcile = self.reconcile.clone();
+        async move {
+            // The reconciler keeps no state between runs that a panic could leave half done.
+            let future = AssertUnwindSafe(async { reconcile(key.clone()).await }).catch_unwind();
+            let (outcome, written) = recording(future).await;
+            Run { key, outcome: outcome.map_err(|panic| describe(&*panic)), written }
+        }
+        .instrument(span)
+    }
+
+    /// Counts, logs, and plans the next run of the key.
+    fn ended(
+        &self,
+        ended: Result<Run, tokio::task::JoinError>,
+        runtime: &Runtime,
+        measures: &Measures,
+    ) -> Option<Run> {
+        let run = match ended {
+            Ok(run) => run,
+            // Panics are caught inside, and nobody aborts: only a runtime that goes down.
+            Err(error) => {
+                debug!(controller = self.name, %error, "reconcile task ended early");
+                return None;
+            }
+        };
+        let (key, now) = (&run.key, runtime.clock.elapsed());
+        let name = self.name;
+        match &run.outcome {
+            Ok(Ok(Outcome::Done)) => {
+                measures.success.inc();
+                self.queue.succeeded(key);
+            }
+            Ok(Ok(Outcome::RequeueAfter(delay))) => {
+                measures.requeue_after.inc();
+                self.queue.succeeded(key);
+                self.queue.add_at(key.clone(), now + *delay);
+            }
+            Ok(Err(error)) => {
+                let delay = self.queue.failed(key);
+                let conflict =
+                    matches!(error, ReconcileError::Client(error) if error.is_conflict());
+                if conflict {
+                    measures.conflict.inc();
+                    debug!(controller = name, object = %key, ?delay, "conflict, trying again");
+                } else {
+                    measures.error.inc();
+                    measures.errors.inc();
+                    // What one of the first tries cures was a matter of order: objects that come
+                    // with others are looked at before all of them are there.
+                    if delay < PERSISTENT {
+                        debug!(controller = name, object = %key, %error, ?delay, "reconcile failed");
+                    } else {
+                        error!(controller = name, object = %key, %error, ?delay, "reconcile failed");
+                    }
+                }
+                self.queue.add_at(key.clone(), now + delay);
+            }
+            Err(panic) => {
+                let delay = self.queue.failed(key);
+                measures.error.inc();
+                measures.panics.inc();
+                error!(controller = name, object = %key, %panic, ?delay, "reconcile panicked");
+                self.queue.add_at(key.clone(), now + delay);
+            }
+        }
+        Some(run)
+    }
+
+    /// Gives the key back, now or when the copies contain what it wrote.
+    fn hold(
+        &self,
+        run: Run,
+        runtime: &Runtime,
+        held: &FuturesUnordered<BoxFuture<'static, Arc<ObjectKey>>>,
+    ) {
+        let unseen: Vec<(Arc<Progress>, u64)> =
+            run.written.iter().flat_map(|written| runtime.kinds.unseen(written)).collect();
+        if unseen.is_empty() {
+            self.queue.done(&run.key);
+            return;
+        }
+        let (clock, name, key) = (runtime.clock.clone(), self.name, run.key);
+        held.push(
+            async move {
+                let seen = join_all(unseen.iter().map(|(copy, version)| copy.wait_for(*version)));
+                if clock.timeout(HOLD_MAX, seen).await.is_err() {
+                    warn!(controller = name, object = %key, "copies do not contain own writes yet");
+                }
+                key
+            }
+            .boxed(),
+        );
+    }
+}
+
+/// What the controllers of a manager share.
+#[derive(Clone)]
+pub(super) struct Runtime {
+    pub(super) clock: Clock,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) metrics: Registry,
+}
+
+/// A reconcile that has ended.
+struct Run {
+    key: Arc<ObjectKey>,
+    /// `Err` is the message of a panic.
+    outcome: Result<Result<Outcome, ReconcileError>, String>,
+    written: Vec<Written>,
+}
+
+/// The numbers of a controller, under controller-runtime's names.
+struct Measures {
+    success: Counter,
+    requeue_after: Counter,
+    error: Counter,
+    conflict: Counter,
+    errors: Counter,
+    panics: Counter,
+    active: Gauge,
+    depth: Gauge,
+}
+
+impl Measures {
+    fn new(metrics: &Registry, controller: &str) -> Self {
+        let total = |result| {
+            metrics.counter(
+                "controller_runtime_reconcile_total",
+                "Total number of reconciliations per controller",
+                &[("controller", controller), ("result", result)],
+            )
+        };
+        let own = [("controller", controller)];
+        Self {
+            success: total("success"),
+            requeue_after: total("requeue_after"),
+            error: total("error"),
+            conflict: total("requeue"),
+            errors: metrics.counter(
+                "controller_runtime_reconcile_errors_total",
+                "Total number of reconciliation errors per controller",
+                &own,
+            ),
+            panics: metrics.counter(
+                "controller_runtime_reconcile_panics_total",
+                "Total number of reconciliation panics per controller",
+                &own,
+            ),
+            active: metrics.gauge(
+                "controller_runtime_active_workers",
+                "Number of currently used workers per controller",
+                &own,
+            ),
+            depth: metrics.gauge(
+                "workqueue_depth",
+                "Current depth of workqueue",
+                &[("controller", controller), ("name", controller)],
+            ),
+        }
+    }
+}
+
+fn describe(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
+}
+
+/// Enqueues keys of one controller from outside its watches. Cheap to clone.
+#[derive(Clone)]
+pub struct Trigger {
+    queue: Arc<Queue>,
+}
+
+impl Trigger {
+    /// Enqueues a key now.
+    pub fn enqueue(&self, key: ObjectKey) {
+        self.queue.add(key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

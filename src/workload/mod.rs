@@ -1,0 +1,22 @@
+//! The fake workload clusters: one engine, one port and one etcd membership for each, and the
+//! Nodes, Pods and kubeadm objects that a cluster of machines would have.
+//!
+//! Infrastructure providers drive a [`Host`]; everybody else meets the clusters through their API
+//! or through `client::ClusterCache`.
+
+mod cluster;
+mod content;
+mod etcd;
+mod host;
+mod network;
+mod node;
+mod pods;
+mod ports;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use cluster::{ApiServerRequest, NodeRequest};
+pub use host::{Endpoint, Host, HostError, HostOptions};
+pub use network::ClusterNetwork;
+pub use tls::CertificateFiles;
