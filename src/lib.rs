@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod apiserver;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;
@@ -12,7 +13,9 @@ pub mod controllers;
 pub mod machinery;
 pub mod metrics;
 pub mod pki;
+pub mod playground;
 pub mod providers;
 pub mod runtime;
 pub mod store;
+pub mod tui;
 pub mod workload;

@@ -1,0 +1,201 @@
+//! Provisions clusters (one control plane and one worker machine, all durations 0) and prints JSON:
+//! from the first create until every Cluster is Available, every Machine Running and every Node
+//! Ready.
+//!
+//! `cargo bench --bench provisioning [-- N...]`, by default 100 and 1000 clusters. Every size runs
+//! in a process of its own, so that memory figures do not mix.
+
+use std::time::Duration;
+
+use capim::apiserver::Counts;
+use capim::client::ObjectKey;
+use capim::clock::{Clock, Seed};
+use capim::playground::sample::{SampleCluster, Startup};
+use capim::playground::{ApiPort, Config, Playground};
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Time after which a run has failed.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long the idle playground is watched.
+const IDLE: Duration = Duration::from_secs(10);
+
+fn main() {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let sizes: Vec<usize> =
+        arguments.iter().map(|size| size.parse().expect("sizes are numbers")).collect();
+    match sizes.as_slice() {
+        [] => [100, 1000].iter().for_each(|size| run_apart(*size)),
+        [size] => {
+            capim::playground::raise_file_limit();
+            let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime starts");
+            println!("{}", runtime.block_on(provision(*size)));
+        }
+        sizes => sizes.iter().for_each(|size| run_apart(*size)),
+    }
+}
+
+fn run_apart(size: usize) {
+    let program = std::env::current_exe().expect("a process knows its own path");
+    let status = std::process::Command::new(program)
+        .arg(size.to_string())
+        .status()
+        .expect("the bench runs itself");
+    assert!(status.success(), "size {size} failed");
+}
+
+async fn provision(size: usize) -> Value {
+    let clock = Clock::wall();
+    let config = Config {
+        address: [127, 0, 0, 1].into(),
+        api_port: ApiPort::Exact(0),
+        workload_ports: 20_000..=32_000,
+        seed: Seed(42),
+        clock: clock.clone(),
+        watch_events: false,
+        kubeconfig: None,
+    };
+    let playground = Playground::start(config).await.expect("the playground starts");
+    playground.manager().started().await;
+    let at_start = Usage::now(&clock);
+    for number in 1..=size {
+        create(&playground, number).await;
+    }
+    let created = Usage::now(&clock);
+    let created_clusters =
+        (1..=size).map(|number| ObjectKey::new("default", format!("scale-{number:05}")));
+    playground
+        .readiness()
+        .expecting(created_clusters)
+        .wait(LIMIT)
+        .await
+        .expect("all clusters become ready");
+    let ready = Usage::now(&clock);
+    let counts = playground.server().counts();
+    let nodes = ready_nodes(&playground, size).await;
+    assert_eq!(nodes, 2 * size, "every Machine has a Ready Node");
+    let idle_before = (Usage::now(&clock), playground.server().counts());
+    clock.sleep(IDLE).await;
+    let idle_after = (Usage::now(&clock), playground.server().counts());
+    let result = json!({
+        "bench": "provisioning",
+        "clusters": size,
+        "wall_seconds": rounded(ready.elapsed - at_start.elapsed),
+        "create_seconds": rounded(created.elapsed - at_start.elapsed),
+        "cpu_seconds": rounded(ready.cpu - at_start.cpu),
+        "cpu_ms_per_cluster": rounded((ready.cpu - at_start.cpu) * 1e3 / size as f64),
+        "resident_mib_at_start": at_start.resident_mib,
+        "resident_mib": ready.resident_mib,
+        "resident_mib_peak": ready.peak_mib,
+        "resident_kib_per_cluster": rounded((ready.resident_mib - at_start.resident_mib) * 1024.0 / size as f64),
+        "api_writes_per_cluster": rounded(counts.writes as f64 / size as f64),
+        "noop_writes": counts.noop_writes,
+        "conflicts": counts.conflicts,
+        "writes_by_resource": writes_by_resource(&counts, size),
+        "idle_seconds": rounded(idle_after.0.elapsed - idle_before.0.elapsed),
+        "idle_cpu_percent_of_a_core":
+            rounded((idle_after.0.cpu - idle_before.0.cpu) * 100.0 / (idle_after.0.elapsed - idle_before.0.elapsed)),
+        "idle_writes": idle_after.1.writes - idle_before.1.writes,
+    });
+    playground.stop().await;
+    result
+}
+
+async fn create(playground: &Playground, number: usize) {
+    let sample = SampleCluster {
+        name: format!("scale-{number:05}"),
+        namespace: "default".to_owned(),
+        control_planes: 1,
+        workers: 1,
+        version: capim::playground::KUBERNETES_VERSION.to_owned(),
+        startup: Startup::instant(),
+    };
+    for object in sample.manifests() {
+        let path = collection_path(&object);
+        playground
+            .client()
+            .create_json(&path, &object)
+            .await
+            .expect("the API accepts sample manifests");
+    }
+}
+
+fn collection_path(object: &Value) -> String {
+    let plural =
+        format!("{}s", object["kind"].as_str().expect("samples have a kind").to_lowercase());
+    format!(
+        "/apis/{}/namespaces/default/{plural}",
+        object["apiVersion"].as_str().expect("samples have an apiVersion")
+    )
+}
+
+async fn ready_nodes(playground: &Playground, size: usize) -> usize {
+    let mut ready = 0;
+    for number in 1..=size {
+        let key = ObjectKey::new("default", format!("scale-{number:05}"));
+        let remote = playground.connections().get(&key).expect("a ready cluster can be reached");
+        let nodes: Vec<k8s_openapi::api::core::v1::Node> =
+            remote.client.list("", "").await.expect("a ready cluster lists its nodes");
+        let is_ready = |node: &k8s_openapi::api::core::v1::Node| {
+            let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+            conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+        };
+        ready += nodes.iter().filter(|node| is_ready(node)).count();
+    }
+    ready
+}
+
+/// Successful writes by resource, per cluster, largest first.
+fn writes_by_resource(counts: &Counts, size: usize) -> Value {
+    let mut sums = std::collections::BTreeMap::<String, u64>::new();
+    for ((verb, resource, code), count) in &counts.requests {
+        if !["get", "list", "watch"].contains(verb) && *code < 300 {
+            *sums.entry(format!("{verb} {resource}")).or_default() += count;
+        }
+    }
+    sums.into_iter()
+        .map(|(name, count)| (name, json!(rounded(count as f64 / size as f64))))
+        .collect()
+}
+
+/// What the process has used so far.
+struct Usage {
+    elapsed: f64,
+    cpu: f64,
+    resident_mib: f64,
+    peak_mib: f64,
+}
+
+impl Usage {
+    fn now(clock: &Clock) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+        let mib = |field: &str| {
+            let line = status.lines().find(|line| line.starts_with(field)).expect("known field");
+            let kib: f64 = line
+                .split_whitespace()
+                .nth(1)
+                .and_then(|number| number.parse().ok())
+                .expect("a number");
+            rounded(kib / 1024.0)
+        };
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().expect("stat has fields").split_whitespace().collect();
+        let ticks: f64 =
+            fields[11].parse::<f64>().expect("utime") + fields[12].parse::<f64>().expect("stime");
+        Self {
+            elapsed: clock.elapsed().as_secs_f64(),
+            // The kernel counts in hundredths of a second.
+            cpu: ticks / 100.0,
+            resident_mib: mib("VmRSS:"),
+            peak_mib: mib("VmHWM:"),
+        }
+    }
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}

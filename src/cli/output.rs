@@ -1,0 +1,19 @@
+//! Results on stdout. A reader that stops reading (`capim get ... | head`) is no error.
+
+use std::io::{ErrorKind, Write};
+
+use super::error::CliError;
+
+/// Writes text to stdout.
+///
+/// # Errors
+/// If stdout can not be written for another reason than a closed pipe.
+pub(super) fn write(text: impl AsRef<[u8]>) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::other(format!("failed to write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

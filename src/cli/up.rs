@@ -1,0 +1,230 @@
+//! `capim up`: starts a playground, applies manifests, waits, and then runs a command, shows the
+//! dashboard or reports in lines until it is told to stop.
+
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::arguments::{Up, WaitFor};
+use super::error::{CliError, Exit};
+use super::report;
+use crate::clock::{Clock, Seed};
+use crate::playground::{
+    ApiPort, Config, Manifest, Playground, PlaygroundError, apply_manifests,
+    default_kubeconfig_path, raise_file_limit, read_manifests, state_directory,
+};
+use crate::tui;
+
+/// Open files without which not even an empty playground is useful.
+const FILES_MIN: u64 = 128;
+
+/// Ports tried when none was asked for.
+const API_PORTS: ApiPort = ApiPort::FirstFree(7443, 7499);
+
+pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
+    // What can be refused is refused before anything starts.
+    let manifests = read_manifests(&up.files)
+        .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
+    check_file_limit()?;
+    let mode = Mode::of(&up);
+    let clock = Clock::wall();
+    log_to(mode);
+    let mut signals = Signals::listen()?;
+    let seed = Seed(up.seed.unwrap_or_else(random_seed));
+    let config = Config {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        api_port: up.api_port.map_or(API_PORTS, ApiPort::Exact),
+        workload_ports: up.workload_ports.first..=up.workload_ports.last,
+        seed,
+        clock: clock.clone(),
+        watch_events: mode == Mode::Dashboard,
+        kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(default_kubeconfig_path)),
+    };
+    let playground = Playground::start(config).await.map_err(start_failed)?;
+    announce(&playground, mode, seed);
+    let outcome = tokio::select! {
+        outcome = session(&playground, &up, mode, &manifests) => outcome,
+        code = signals.next() => Ok(ExitCode::from(code)),
+    };
+    playground.stop().await;
+    outcome
+}
+
+/// How the playground shows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// The dashboard, until it is quit.
+    Dashboard,
+    /// Lines on stderr, until a signal.
+    Lines,
+    /// Lines on stderr, until the command ends.
+    Command,
+}
+
+impl Mode {
+    fn of(up: &Up) -> Self {
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if !up.command.is_empty() {
+            Self::Command
+        } else if up.headless || !terminal || dumb {
+            Self::Lines
+        } else {
+            Self::Dashboard
+        }
+    }
+}
+
+async fn session(
+    playground: &Playground,
+    up: &Up,
+    mode: Mode,
+    manifests: &[Manifest],
+) -> Result<ExitCode, CliError> {
+    if !manifests.is_empty() {
+        apply_manifests(playground.client(), "default", manifests)
+            .await
+            .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
+    }
+    if mode == Mode::Dashboard {
+        tui::run(playground.sources())
+            .await
+            .map_err(|error| CliError::other(format!("dashboard: {error}")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if up.wait == WaitFor::Clusters {
+        let started = playground.clock().elapsed();
+        let applied = manifests.iter().filter_map(|manifest| manifest.cluster_key("default"));
+        playground
+            .readiness()
+            .expecting(applied)
+            .wait(up.timeout)
+            .await
+            .map_err(|error| report::timed_out(&error))?;
+        let took = playground.clock().elapsed().saturating_sub(started).as_secs_f64();
+        let count = playground.cluster_count();
+        line(playground.clock(), &format!("ready clusters={count}/{count} took={took:.1}s"));
+    }
+    if mode == Mode::Command {
+        return run_command(playground, &up.command).await;
+    }
+    std::future::pending().await
+}
+
+/// Runs the command with KUBECONFIG set and gives back its exit code (128 + n for signal n).
+async fn run_command(playground: &Playground, command: &[String]) -> Result<ExitCode, CliError> {
+    use std::os::unix::process::ExitStatusExt;
+
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| CliError::other("no command given"))?;
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .env("KUBECONFIG", playground.kubeconfig_path())
+        .env("CAPIM_API", playground.url())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            CliError::new("E004", Exit::Other, format!("failed to run {program:?}: {error}"))
+        })?;
+    let status = child.wait().await.map_err(CliError::other)?;
+    let code = status.code().or_else(|| status.signal().map(|number| 128 + number)).unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn announce(playground: &Playground, mode: Mode, seed: Seed) {
+    let (api, path) = (playground.url(), playground.kubeconfig_path().display().to_string());
+    match mode {
+        Mode::Dashboard => {}
+        Mode::Lines | Mode::Command => {
+            line(playground.clock(), &format!("up api={api} kubeconfig={path} seed={}", seed.0));
+            if mode == Mode::Lines {
+                line(playground.clock(), &format!("use: export KUBECONFIG={path}"));
+            }
+        }
+    }
+}
+
+fn line(clock: &Clock, text: &str) {
+    eprintln!("{:.0} INFO {}", clock.now(), crate::tui::text::printable(text));
+}
+
+fn check_file_limit() -> Result<(), CliError> {
+    match raise_file_limit() {
+        Some(limit) if limit < FILES_MIN => {
+            let message =
+                format!("file limit too low: need at least {FILES_MIN}, hard limit is {limit}");
+            let hint = "ulimit -Hn 8192   (systemd: LimitNOFILE=8192); each cluster takes one";
+            Err(CliError::new("E070", Exit::Environment, message).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Logs go to stderr, or to a file while the dashboard owns the terminal. `CAPIM_LOG` filters.
+fn log_to(mode: Mode) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPIM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let file = || {
+        let directory = state_directory();
+        std::fs::create_dir_all(&directory).ok()?;
+        std::fs::File::create(directory.join("capim.log")).ok()
+    };
+    // A second subscriber is refused; then the first one goes on.
+    let _ = match mode {
+        Mode::Dashboard => match file() {
+            Some(file) => builder.with_writer(std::sync::Mutex::new(file)).try_init(),
+            None => Ok(()),
+        },
+        Mode::Lines | Mode::Command => builder.with_writer(std::io::stderr).try_init(),
+    };
+}
+
+/// A seed that nobody asked for, short enough to be typed.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish() % 1_000_000
+}
+
+fn start_failed(error: PlaygroundError) -> CliError {
+    match &error {
+        PlaygroundError::PortTaken { port } => {
+            CliError::new("E012", Exit::Conflict, error.to_string())
+                .hint("capim up --api-port 0        any free port")
+                .hint(format!("capim up --api-port {}", port.saturating_add(57)))
+        }
+        PlaygroundError::Listen { .. } | PlaygroundError::Kubeconfig { .. } => {
+            CliError::new("E013", Exit::Environment, error.to_string())
+        }
+        PlaygroundError::Pki(_) | PlaygroundError::Seed(_) => CliError::other(error),
+    }
+}
+
+/// Signals that end the playground.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(CliError::other);
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// The exit code that the next signal asks for.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+            _ = self.hangup.recv() => 129,
+        }
+    }
+}

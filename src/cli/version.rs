@@ -1,0 +1,16 @@
+//! `capim version`.
+
+use std::process::ExitCode;
+
+use super::error::CliError;
+use super::output;
+use crate::playground::{CLUSTER_API_VERSION, KUBERNETES_VERSION};
+
+pub(super) fn run() -> Result<ExitCode, CliError> {
+    let own = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "capim        v{own}\nCluster API  {CLUSTER_API_VERSION}\nKubernetes   {KUBERNETES_VERSION}\n"
+    );
+    output::write(text)?;
+    Ok(ExitCode::SUCCESS)
+}

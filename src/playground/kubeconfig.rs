@@ -1,0 +1,56 @@
+//! Where kubeconfigs are kept, and writing them so that nobody else can read them.
+
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// capim's state directory: `$XDG_STATE_HOME/capim/default`, by default under `~/.local/state`.
+pub fn state_directory() -> PathBuf {
+    let base =
+        std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base.unwrap_or_else(|| {
+        std::env::home_dir().unwrap_or_else(|| PathBuf::from(".")).join(".local").join("state")
+    });
+    base.join("capim").join("default")
+}
+
+/// Path of the management kubeconfig unless the user names another one.
+pub fn default_kubeconfig_path() -> PathBuf {
+    state_directory().join("kubeconfig")
+}
+
+/// Writes a file that only its owner can read, at once: a reader sees the old or the new content.
+pub(super) fn write_private(path: &Path, content: &str) -> io::Result<()> {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let written =
+        file.write_all(content.as_bytes()).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn file_is_private_and_replaced_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a").join("kubeconfig");
+        write_private(&path, "one").unwrap();
+        write_private(&path, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

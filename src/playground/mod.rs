@@ -1,0 +1,29 @@
+//! The composition root: builds the management API, the providers and the workload host, starts
+//! them in order and stops them in the reverse order.
+//!
+//! `Config -> Playground::start -> Playground::stop`. Everything that runs is joined by `stop`;
+//! nothing outlives it: no task, no listener, no file but the kubeconfig's directory.
+
+mod apply;
+mod config;
+mod kubeconfig;
+mod limits;
+mod manifests;
+mod providers;
+pub mod sample;
+mod start;
+mod wait;
+
+pub use apply::{Applier, ApplyError, apply_manifests};
+pub use config::{ApiPort, Config, PlaygroundError};
+pub use kubeconfig::{default_kubeconfig_path, state_directory};
+pub use limits::raise_file_limit;
+pub use manifests::{Manifest, ManifestError, read_manifests};
+pub use start::Playground;
+pub use wait::{Readiness, WaitError, index_machines};
+
+/// Kubernetes version of the management API and, unless asked otherwise, of sample machines.
+pub const KUBERNETES_VERSION: &str = "v1.36.1";
+
+/// Version of Cluster API whose behaviour is reproduced.
+pub const CLUSTER_API_VERSION: &str = "v1.14.0";

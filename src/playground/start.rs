@@ -1,0 +1,236 @@
+//! Starting and stopping a playground.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{ApiPort, Config, PlaygroundError};
+use super::kubeconfig::write_private;
+use super::providers::{self, Running};
+use super::wait::Readiness;
+use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
+use crate::apiserver::{ApiServer, Identity};
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::pki::{CertificateAuthority, KeyAlgorithm, Kubeconfig, LeafRequest, Usage};
+use crate::tui;
+
+/// Lifetime of the certificates of a playground.
+const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A running playground.
+pub struct Playground {
+    server: ApiServer,
+    client: Client,
+    clock: Clock,
+    url: String,
+    kubeconfig: String,
+    kubeconfig_path: PathBuf,
+    running: Running,
+    listener: JoinHandle<()>,
+    stop_listener: CancellationToken,
+}
+
+impl Playground {
+    /// Starts everything. The API answers when this returns; the controllers start in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`PlaygroundError`]; nothing is left behind then.
+    pub async fn start(config: Config) -> Result<Self, PlaygroundError> {
+        let listener = bind(&config).await?;
+        let address = listener.local_addr().map_err(|source| listen_error(&config, 0, source))?;
+        let url = format!("https://{address}");
+        let server = providers::management_api(&config.clock);
+        let identities = Identities::generate(&address)?;
+        let kubeconfig = identities.kubeconfig(&url);
+        let stop_listener = CancellationToken::new();
+        let endpoint = identities.endpoint(server.clone());
+        let serving = tokio::spawn(serve(listener, endpoint, stop_listener.clone()));
+        let client = Client::in_process(&server, Identity::administrator("system:capim"), "capim");
+        let started = async {
+            let running = providers::start(&config, &server, &client).await?;
+            if let Some(path) = &config.kubeconfig {
+                write_private(path, &kubeconfig)
+                    .map_err(|source| PlaygroundError::Kubeconfig { path: path.clone(), source })?;
+            }
+            Ok(running)
+        };
+        match started.await {
+            Ok(running) => Ok(Self {
+                server,
+                client,
+                clock: config.clock,
+                url,
+                kubeconfig,
+                kubeconfig_path: config.kubeconfig.unwrap_or_default(),
+                running,
+                listener: serving,
+                stop_listener,
+            }),
+            Err(error) => {
+                stop_listener.cancel();
+                let _ = serving.await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Stops controllers, workload clusters and the management API, in this order, and joins
+    /// everything.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        self.server.shutdown();
+        self.stop_listener.cancel();
+        let _ = self.listener.await;
+    }
+
+    /// The management API without its transport.
+    pub fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    /// An administrator's in-process client of the management API.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The playground's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// URL of the management API.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// An administrator's kubeconfig of the management API.
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// Where that kubeconfig was written; empty if nowhere.
+    pub fn kubeconfig_path(&self) -> &Path {
+        &self.kubeconfig_path
+    }
+
+    /// Number of Cluster objects.
+    pub fn cluster_count(&self) -> usize {
+        self.running.clusters.len()
+    }
+
+    /// Tells when the clusters are ready.
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(
+            self.running.clusters.clone(),
+            self.running.machines.clone(),
+            self.clock.clone(),
+        )
+    }
+
+    /// What the dashboard shows.
+    pub fn sources(&self) -> tui::Sources {
+        tui::Sources {
+            clusters: self.running.clusters.clone(),
+            machines: self.running.machines.clone(),
+            control_planes: self.running.control_planes.clone(),
+            events: self.running.events.clone(),
+            clock: self.clock.clone(),
+            url: self.url.clone(),
+            kubeconfig: self.kubeconfig_path.display().to_string(),
+        }
+    }
+
+    /// Connections to the workload clusters.
+    pub fn connections(&self) -> &crate::client::ClusterCache {
+        &self.running.connections
+    }
+
+    /// The controllers' manager, for tests and benches.
+    pub fn manager(&self) -> &crate::runtime::Manager {
+        &self.running.manager
+    }
+}
+
+/// The playground's own authority and certificates.
+struct Identities {
+    ca: CertificateAuthority,
+    serving: crate::pki::CertifiedKey,
+    administrator: crate::pki::CertifiedKey,
+}
+
+impl Identities {
+    fn generate(address: &SocketAddr) -> Result<Self, PlaygroundError> {
+        let ca = CertificateAuthority::generate("capim", KeyAlgorithm::EcdsaP256)?;
+        let leaf = |common_name: &str, organization: Option<&str>, usage| LeafRequest {
+            common_name: common_name.to_owned(),
+            organizations: organization.map(str::to_owned).into_iter().collect(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+            usage,
+            validity: CERTIFICATE_VALIDITY,
+        };
+        let serving = LeafRequest {
+            dns_names: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+                .map(str::to_owned)
+                .to_vec(),
+            addresses: vec![address.ip()],
+            ..leaf("kube-apiserver", None, Usage::Server)
+        };
+        let serving = ca.issue(&serving, KeyAlgorithm::EcdsaP256)?;
+        let administrator = leaf("kubernetes-admin", Some("system:masters"), Usage::Client);
+        let administrator = ca.issue(&administrator, KeyAlgorithm::EcdsaP256)?;
+        Ok(Self { ca, serving, administrator })
+    }
+
+    fn kubeconfig(&self, url: &str) -> String {
+        let kubeconfig = Kubeconfig {
+            cluster: "capim",
+            user: "capim-admin",
+            context: "capim",
+            server: url,
+            certificate_authority_pem: self.ca.certificate_pem(),
+            client: &self.administrator,
+        };
+        kubeconfig.to_yaml()
+    }
+
+    fn endpoint(&self, server: ApiServer) -> Endpoint {
+        let (certificate_pem, key_pem) =
+            (self.serving.certificate_pem.clone(), self.serving.key_pem.clone());
+        let client_ca_pem = self.ca.certificate_pem().to_owned();
+        let tls = move || {
+            Ok(TlsMaterial {
+                certificate_pem: certificate_pem.clone(),
+                key_pem: key_pem.clone(),
+                client_ca_pem: client_ca_pem.clone(),
+            })
+        };
+        Endpoint { server, tls: Arc::new(tls), open: Arc::new(|| true) }
+    }
+}
+
+async fn bind(config: &Config) -> Result<TcpListener, PlaygroundError> {
+    let (first, last) = match config.api_port {
+        ApiPort::Exact(port) => (port, port),
+        ApiPort::FirstFree(first, last) => (first, last),
+    };
+    for port in first..=last {
+        match TcpListener::bind((config.address, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(source) => return Err(listen_error(config, port, source)),
+        }
+    }
+    Err(PlaygroundError::PortTaken { port: first })
+}
+
+fn listen_error(config: &Config, port: u16, source: std::io::Error) -> PlaygroundError {
+    PlaygroundError::Listen { address: format!("{}:{port}", config.address), source }
+}

@@ -1,0 +1,67 @@
+//! One row renderer a kind: object in, cells out. Shared by the dashboard and `capim get`.
+
+mod cluster;
+mod kcp;
+mod machine;
+
+pub use cluster::{ClusterRow, ClusterState};
+pub use kcp::{KcpRow, KcpState};
+pub use machine::{MachineRow, MachineState};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::api::conditions::Condition;
+
+/// How bad a state is; sorts rows, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Failed.
+    Failed,
+    /// Worse than it was.
+    Degraded,
+    /// Something is going on.
+    Busy,
+    /// Nothing to see.
+    Calm,
+}
+
+/// `namespace/name`, or only the name in namespace `default`.
+fn display_name(metadata: &ObjectMeta) -> String {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    match metadata.namespace.as_deref() {
+        None | Some("default") => name.to_owned(),
+        Some(namespace) => format!("{namespace}/{name}"),
+    }
+}
+
+fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    crate::contract::conditions::is_true(conditions, type_)
+}
+
+/// The message of a condition that is not True, on one line; its reason if it has none.
+fn why_not(conditions: &[Condition], type_: &str) -> String {
+    match crate::contract::conditions::get(conditions, type_) {
+        Some(condition) if condition.status == "True" => String::new(),
+        Some(condition) if condition.message.is_empty() => condition.reason.clone(),
+        Some(condition) => super::text::one_line(&condition.message),
+        None => String::new(),
+    }
+}
+
+/// Whether a condition was True before it became what it is: it has changed since the object was
+/// new. Conditions start within the first seconds of an object and keep their time until they
+/// change.
+fn was_true_before(conditions: &[Condition], type_: &str, metadata: &ObjectMeta) -> bool {
+    const START_SECONDS: i64 = 3;
+    let changed =
+        crate::contract::conditions::get(conditions, type_).map(|c| c.last_transition_time.0);
+    match (changed, created(metadata)) {
+        (Some(changed), Some(created)) => changed.as_second() > created.as_second() + START_SECONDS,
+        _ => false,
+    }
+}

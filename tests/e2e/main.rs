@@ -1,0 +1,12 @@
+//! End to end: the real binary with kubectl, and whole playgrounds in process on the virtual clock.
+
+#![allow(clippy::unwrap_used, reason = "a test says no more than that it failed here")]
+#![allow(clippy::disallowed_methods, reason = "wall time limits other programs here")]
+
+mod bad_input;
+mod command_line;
+mod deletion;
+mod demo;
+mod readme;
+mod support;
+mod terminal;
