@@ -63,6 +63,42 @@ fn unknown_field_names_the_field() {
 }
 
 #[test]
+fn cluster_with_a_missing_template_is_never_ready() {
+    let text = quick_start().replace("startupDuration: 10s", "startupDuration: 0s");
+    let text = text.replace("startupDuration: 2s", "startupDuration: 0s");
+    let is_worker_template = |document: &&str| {
+        document.contains("kind: DevMachineTemplate\nmetadata:\n  name: quick-start-md-0")
+    };
+    let documents: Vec<&str> = text.split("---\n").collect();
+    assert_eq!(documents.iter().filter(|document| is_worker_template(document)).count(), 1);
+    let kept: Vec<&str> =
+        documents.into_iter().filter(|document| !is_worker_template(document)).collect();
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("missing.yaml");
+    std::fs::write(&file, kept.join("---\n")).unwrap();
+    let output = capim(state.path())
+        .args([
+            "up",
+            "--headless",
+            "--api-port",
+            "0",
+            "--wait",
+            "clusters",
+            "--timeout",
+            "4s",
+            "-f",
+        ])
+        .arg(&file)
+        .args(["--", "true"])
+        .output()
+        .unwrap();
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("error[E041]: timed out"), "{stderr}");
+    assert!(stderr.contains("quick-start"), "{stderr}");
+}
+
+#[test]
 fn broken_yaml_names_file_and_document() {
     check("apiVersion: v1\nkind: [\n", &["bad.yaml, document 1"]);
 }

@@ -25,7 +25,10 @@ pub(super) struct Scope {
     pub control_plane: Lookup,
     /// MachineDeployments of the Cluster, by name.
     pub deployments: Vec<Arc<MachineDeployment>>,
-    /// When a MachineDeployment that is left out counts although it says nothing.
+    /// New MachineDeployments that say nothing yet: workers that are not available, but no news of
+    /// anything else.
+    pub silent: Vec<Arc<MachineDeployment>>,
+    /// When a silent MachineDeployment counts although it says nothing.
     pub silence: Option<Duration>,
     /// MachineSets of the Cluster, by name.
     pub sets: Vec<Arc<MachineSet>>,
@@ -41,7 +44,7 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Reads what the caches know. A MachineDeployment that was made a moment ago and says nothing
-    /// yet is left out: its first report wakes the Cluster.
+    /// yet is set apart: its first report wakes the Cluster.
     pub(super) fn read(context: &Context, cluster: &Cluster, now: Timestamp) -> Self {
         let key = ObjectKey::of(cluster);
         let value = key.to_string();
@@ -58,6 +61,7 @@ impl Scope {
         Self {
             cluster: cluster.clone(),
             deployments,
+            silent,
             silence,
             sets: context.sets.by_index(index::CLUSTER, &value),
             control_plane_machines,

@@ -11,7 +11,7 @@ use super::super::probe::CLUSTER_GRACE;
 use super::super::{generation_after, v1beta1_status};
 use super::{Scope, owns};
 use crate::api::conditions::{Condition, V1Beta1Status};
-use crate::api::core::{Cluster, Machine, ReplicaCounts};
+use crate::api::core::{Cluster, Machine, MachineDeployment, ReplicaCounts};
 use crate::contract::conditions::merge::{
     self, Merged, Polarity, Priority, Reasons, Source, Summary, default_priority,
 };
@@ -287,16 +287,17 @@ fn control_plane_initialized(scope: &Scope) -> Option<New> {
 
 fn workers_available(scope: &Scope) -> New {
     let reasons = Reasons { issue: "NotAvailable", unknown: "AvailableUnknown", info: "Available" };
-    merge::aggregate(&deployment_sources(scope), "Available", Polarity::Positive, reasons)
-        .map_or_else(
-            || New::yes("WorkersAvailable", "NoWorkers"),
-            |merged| merged.named("WorkersAvailable"),
-        )
+    let mut sources = deployment_sources(&scope.deployments);
+    // Nobody may take a Cluster for available whose workers were not even looked at.
+    sources.extend(deployment_sources(&scope.silent));
+    merge::aggregate(&sources, "Available", Polarity::Positive, reasons).map_or_else(
+        || New::yes("WorkersAvailable", "NoWorkers"),
+        |merged| merged.named("WorkersAvailable"),
+    )
 }
 
-fn deployment_sources(scope: &Scope) -> Vec<Source<'_>> {
-    scope
-        .deployments
+fn deployment_sources(deployments: &[Arc<MachineDeployment>]) -> Vec<Source<'_>> {
+    deployments
         .iter()
         .map(|deployment| Source {
             kind: "MachineDeployment",
@@ -355,7 +356,7 @@ fn rolled_up(scope: &Scope, rules: &RolledUp) -> New {
             conditions,
         })
         .collect();
-    sources.extend(deployment_sources(scope));
+    sources.extend(deployment_sources(&scope.deployments));
     if rules.counts_sets {
         let owned = scope.sets.iter().filter(|set| owns(&scope.cluster, &set.metadata));
         sources.extend(owned.map(|set| Source {

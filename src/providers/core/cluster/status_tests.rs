@@ -13,6 +13,7 @@ fn scope(cluster: serde_json::Value) -> Scope {
         infrastructure: Lookup::Missing,
         control_plane: Lookup::Missing,
         deployments: Vec::new(),
+        silent: Vec::new(),
         silence: None,
         sets: Vec::new(),
         control_plane_machines: Vec::new(),
@@ -41,6 +42,23 @@ fn condition(scope: &Scope, type_: &str) -> (String, String, String) {
 fn check(scope: &Scope, type_: &str, status: &str, reason: &str, message: &str) {
     let expected = (status.to_owned(), reason.to_owned(), message.to_owned());
     assert_eq!(condition(scope, type_), expected, "{type_}");
+}
+
+#[test]
+fn workers_that_nobody_looked_at_are_not_available() {
+    let mut scope = scope(new_cluster());
+    let deployment = json!({"metadata": {"name": "md"}, "spec": {"replicas": 1}});
+    scope.silent.push(Arc::new(serde_json::from_value(deployment).unwrap()));
+    let before = scope.cluster.clone();
+    compute(&mut scope, &before, true, Timestamp::UNIX_EPOCH);
+    check(
+        &scope,
+        "WorkersAvailable",
+        "Unknown",
+        "AvailableUnknown",
+        "* MachineDeployment md: Condition Available not yet reported",
+    );
+    check(&scope, "RollingOut", "False", "NotRollingOut", "");
 }
 
 #[test]
