@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::index;
-use crate::api::core::ContractRef;
+use super::{index, v1beta1_status};
+use crate::api::conditions::Deprecated;
+use crate::api::core::{Cluster, ContractRef};
 use crate::client::{Client, ObjectKey, Propagation};
 use crate::contract::conditions::{self, ConditionStatus, Mirrored, NO_REASON_REPORTED, New};
-use crate::contract::labels;
 use crate::contract::object::ContractObject;
 use crate::contract::versions::{ContractKind, ContractVersions};
+use crate::contract::{labels, owners};
 use crate::runtime::{Change, Controller, Informer, Manager, ReconcileError, patch_metadata};
 
 /// Groups whose kinds no core object refers to through a contract.
@@ -150,6 +151,32 @@ impl Externals {
         known.is_ok_and(|known| known.informer.get(namespace, &reference.name).is_some())
     }
 
+    /// Makes the Cluster an owner of the template that is named, so that they are deleted
+    /// together; answers whether it exists. What is no template is left alone.
+    ///
+    /// # Errors
+    /// The kind is not known, or a request failed.
+    pub(super) async fn own_template(
+        &self,
+        client: &Client,
+        cluster: &Cluster,
+        reference: &ContractRef,
+    ) -> Result<bool, ReconcileError> {
+        if !reference.kind.ends_with("Template") {
+            return Ok(true);
+        }
+        let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
+        let found = self.get(client, reference, namespace).await?;
+        let Some(external) = found else { return Ok(false) };
+        let mut wanted = external.object.metadata.clone();
+        let owner = owners::owner_of(cluster);
+        if !owners::has(&wanted, &owner) {
+            owners::ensure(&mut wanted, owner);
+        }
+        external.write_ownership(client, &wanted).await?;
+        Ok(true)
+    }
+
     /// The kind that a reference names.
     ///
     /// # Errors
@@ -190,6 +217,24 @@ impl External {
         };
         patch_metadata(client, &self.kind.resource, held, &after).await?;
         Ok(())
+    }
+
+    /// Copies the object's terminal failure, if it has one, to the v1beta1 status of its owner.
+    pub(super) fn take_over_failure(&self, deprecated: &mut Option<Deprecated>) {
+        let status = &self.object.status;
+        if !status.failure_reason.is_empty() {
+            v1beta1_status(deprecated).failure_reason = Some(status.failure_reason.clone());
+        }
+        if !status.failure_message.is_empty() {
+            let resource = &self.kind.resource;
+            v1beta1_status(deprecated).failure_message = Some(format!(
+                "Failure detected from referenced resource {}, Kind={} with name {:?}: {}",
+                resource.api_version,
+                resource.kind,
+                self.object.name(),
+                status.failure_message
+            ));
+        }
     }
 
     /// Deletes the object unless that was already asked for.

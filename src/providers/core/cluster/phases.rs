@@ -40,7 +40,7 @@ impl ClusterReconciler {
             "WaitingForInfrastructure",
         );
         self.set_v1beta1(scope, ready);
-        take_over_failure(scope, &external);
+        external.take_over_failure(&mut scope.status().deprecated);
         if external.object.is_deleting()
             || !(is_provisioned || scope.is_infrastructure_provisioned())
         {
@@ -78,7 +78,7 @@ impl ClusterReconciler {
         let ready =
             mirror(scope, &external, "ControlPlaneReady", is_initialized, "WaitingForControlPlane");
         self.set_v1beta1(scope, ready);
-        take_over_failure(scope, &external);
+        external.take_over_failure(&mut scope.status().deprecated);
         if external.object.is_deleting() {
             return Ok(());
         }
@@ -205,23 +205,5 @@ fn take_over_endpoint(scope: &mut Scope, external: &External) {
     }
     if let Some(endpoint) = external.object.control_plane_endpoint() {
         scope.cluster.spec.control_plane_endpoint = Some(endpoint.clone());
-    }
-}
-
-fn take_over_failure(scope: &mut Scope, external: &External) {
-    let status = &external.object.status;
-    if !status.failure_reason.is_empty() {
-        v1beta1_status(&mut scope.status().deprecated).failure_reason =
-            Some(status.failure_reason.clone());
-    }
-    if !status.failure_message.is_empty() {
-        let resource = &external.kind.resource;
-        v1beta1_status(&mut scope.status().deprecated).failure_message = Some(format!(
-            "Failure detected from referenced resource {}, Kind={} with name {:?}: {}",
-            resource.api_version,
-            resource.kind,
-            external.object.name(),
-            status.failure_message
-        ));
     }
 }

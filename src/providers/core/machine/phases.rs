@@ -26,7 +26,7 @@ impl MachineReconciler {
         scope.bootstrap = Lookup::Unreadable;
         scope.bootstrap = self.look_up(scope, &reference).await?;
         let Some(external) = scope.bootstrap.found().cloned() else { return Ok(()) };
-        take_over_failure(scope, &external);
+        external.take_over_failure(&mut scope.status().deprecated);
         let now = self.context.clock.now();
         if scope.machine.spec.bootstrap.data_secret_name.is_some() {
             set_bootstrap_data_created(scope);
@@ -64,7 +64,7 @@ impl MachineReconciler {
         let Some(external) = scope.infrastructure.found().cloned() else {
             return missing_infrastructure(scope, &reference);
         };
-        take_over_failure(scope, &external);
+        external.take_over_failure(&mut scope.status().deprecated);
         let is_provisioned = external.object.is_provisioned(external.kind.contract);
         let ready = mirror(
             scope,
@@ -178,24 +178,6 @@ fn mirror(
             v1beta1::no(target, reason, "Info", "")
         }
     })
-}
-
-fn take_over_failure(scope: &mut Scope, external: &External) {
-    let status = &external.object.status;
-    if !status.failure_reason.is_empty() {
-        v1beta1_status(&mut scope.status().deprecated).failure_reason =
-            Some(status.failure_reason.clone());
-    }
-    if !status.failure_message.is_empty() {
-        let resource = &external.kind.resource;
-        v1beta1_status(&mut scope.status().deprecated).failure_message = Some(format!(
-            "Failure detected from referenced resource {}, Kind={} with name {:?}: {}",
-            resource.api_version,
-            resource.kind,
-            external.object.name(),
-            status.failure_message
-        ));
-    }
 }
 
 /// Control plane Machines show when their certificates expire: from their own annotation, or from

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::super::{index, template};
 use super::rollout::Limits;
 use super::{MachineDeploymentReconciler, Scope};
-use crate::api::core::{ContractRef, MachineSet};
+use crate::api::core::MachineSet;
 use crate::contract::{labels, names, owners, selector};
 use crate::runtime::{EventType, ReconcileError, patch_object};
 
@@ -29,32 +29,19 @@ impl MachineDeploymentReconciler {
     /// Makes the Cluster own the templates, and notes those that do not exist.
     pub(super) async fn own_templates(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
         let spec = scope.deployment.spec.template.spec.clone();
-        scope.is_infrastructure_template_missing =
-            !self.own_template(scope, &spec.infrastructure_ref).await?;
+        scope.is_infrastructure_template_missing = !self
+            .context
+            .externals
+            .own_template(&self.context.client, &scope.cluster, &spec.infrastructure_ref)
+            .await?;
         if let Some(reference) = &spec.bootstrap.config_ref {
-            scope.is_bootstrap_template_missing = !self.own_template(scope, reference).await?;
+            scope.is_bootstrap_template_missing = !self
+                .context
+                .externals
+                .own_template(&self.context.client, &scope.cluster, reference)
+                .await?;
         }
         Ok(())
-    }
-
-    /// Whether the template exists.
-    async fn own_template(
-        &self,
-        scope: &Scope,
-        reference: &ContractRef,
-    ) -> Result<bool, ReconcileError> {
-        if !reference.kind.ends_with("Template") {
-            return Ok(true);
-        }
-        let found = self.context.find(reference, &scope.key.namespace).await?;
-        let Some(external) = found else { return Ok(false) };
-        let mut wanted: ObjectMeta = external.object.metadata.clone();
-        let owner = owners::owner_of(&*scope.cluster);
-        if !owners::has(&wanted, &owner) {
-            owners::ensure(&mut wanted, owner);
-        }
-        external.write_ownership(&self.context.client, &wanted).await?;
-        Ok(true)
     }
 
     /// Reads the MachineSets of the deployment and adopts those that match and have no controller.

@@ -18,35 +18,23 @@ impl MachineSetReconciler {
     /// Makes the Cluster own the templates, and notes those that do not exist.
     pub(super) async fn own_templates(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
         let infrastructure = scope.set.spec.template.spec.infrastructure_ref.clone();
-        let found = self.own_template(scope, &infrastructure).await;
+        let found = self
+            .context
+            .externals
+            .own_template(&self.context.client, &scope.cluster, &infrastructure)
+            .await;
         scope.is_infrastructure_template_missing = matches!(found, Ok(false));
         let infrastructure = self.missing_is_an_error(scope, &infrastructure, found);
         let Some(bootstrap) = scope.set.spec.template.spec.bootstrap.config_ref.clone() else {
             return infrastructure;
         };
-        let found = self.own_template(scope, &bootstrap).await;
+        let found = self
+            .context
+            .externals
+            .own_template(&self.context.client, &scope.cluster, &bootstrap)
+            .await;
         scope.is_bootstrap_template_missing = matches!(found, Ok(false));
         infrastructure.and(self.missing_is_an_error(scope, &bootstrap, found))
-    }
-
-    /// Whether the template exists.
-    async fn own_template(
-        &self,
-        scope: &Scope,
-        reference: &ContractRef,
-    ) -> Result<bool, ReconcileError> {
-        if !reference.kind.ends_with("Template") {
-            return Ok(true);
-        }
-        let found = self.context.find(reference, &scope.key.namespace).await?;
-        let Some(external) = found else { return Ok(false) };
-        let mut wanted: ObjectMeta = external.object.metadata.clone();
-        let owner = owners::owner_of(&*scope.cluster);
-        if !owners::has(&wanted, &owner) {
-            owners::ensure(&mut wanted, owner);
-        }
-        external.write_ownership(&self.context.client, &wanted).await?;
-        Ok(true)
     }
 
     /// A template may be missing while the set goes away or is an old one.
