@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::profile::Resource;
 use super::request::RequestInfo;
 use super::route::{self, Call};
-use super::server::ApiServer;
+use super::server::{ApiServer, Identity};
 use super::{answer, body};
 use crate::machinery::status::{Cause, Status};
 
@@ -45,14 +45,13 @@ pub(super) fn is_meant(info: &RequestInfo) -> bool {
 /// Answers such a request.
 pub(super) async fn answer(
     server: &ApiServer,
-    info: &RequestInfo,
-    headers: &HeaderMap,
+    request: (&RequestInfo, &HeaderMap, &Identity),
     body: Body,
 ) -> Response<Body> {
     let Some(resource) = server.resolve("", "v1", "events") else {
         return answer::not_found_page();
     };
-    let outcome = respond(server, resource, info, headers, body).await;
+    let outcome = respond(server, resource, request, body).await;
     outcome.unwrap_or_else(|status| answer::status_response(&status))
 }
 
@@ -63,8 +62,7 @@ pub(super) async fn answer(
 async fn respond(
     server: &ApiServer,
     resource: Arc<Resource>,
-    info: &RequestInfo,
-    headers: &HeaderMap,
+    (info, headers, identity): (&RequestInfo, &HeaderMap, &Identity),
     body: Body,
 ) -> Result<Response<Body>, Box<Status>> {
     let mut info = RequestInfo { group: String::new(), ..info.clone() };
@@ -81,7 +79,7 @@ async fn respond(
         _ => body,
     };
     let is_watch = info.verb == "watch";
-    let call = Call { server, resource, info: &info, headers: &headers };
+    let call = Call { server, resource, info: &info, headers: &headers, identity };
     let response = route::dispatch(&call, body).await?;
     if is_watch {
         let (parts, body) = response.into_parts();

@@ -33,6 +33,7 @@ mod route;
 mod scale;
 mod selection;
 mod server;
+mod strategy;
 mod view;
 mod watch;
 mod write;

@@ -8,6 +8,7 @@ use indexmap::{Equivalent, IndexMap};
 
 use super::crds;
 use super::documents::Documents;
+use super::strategy::{self, Rules};
 use crate::machinery::definition::{Origin, ResourceDefinition};
 use crate::machinery::gvk::join_api_version;
 use crate::machinery::table::{self, Printer};
@@ -129,6 +130,8 @@ pub(crate) struct Resource {
     pub(crate) prefix: Bytes,
     /// `apiVersion` of its objects.
     pub(crate) api_version: Box<str>,
+    /// What its kind does beyond the schema.
+    pub(super) rules: &'static Rules,
     /// Differs between any two resources of the process, and so between states of a definition.
     pub(crate) serial: u64,
     /// Compiled columns of Tables, made when first asked for.
@@ -150,6 +153,7 @@ impl Resource {
         let api_version = join_api_version(&definition.group, &definition.version);
         let prefix = format!(r#"{{"apiVersion":"{api_version}","kind":"{}","#, definition.kind);
         Self {
+            rules: strategy::of(&definition),
             definition: Arc::new(definition),
             key,
             prefix: prefix.into(),

@@ -27,6 +27,8 @@ pub(super) struct Call<'a> {
     pub(super) resource: Arc<Resource>,
     pub(super) info: &'a RequestInfo,
     pub(super) headers: &'a HeaderMap,
+    /// Who sends it, after impersonation.
+    pub(super) identity: &'a Identity,
 }
 
 impl Call<'_> {
@@ -87,7 +89,7 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
         return answer.await.unwrap_or_else(|status| answer::status_response(&status));
     }
     if events::is_meant(&info) {
-        return events::answer(server, &info, &parts.headers, body).await;
+        return events::answer(server, (&info, &parts.headers, &identity), body).await;
     }
     let Some(resource) = server.resolve(&info.group, &info.version, &info.resource) else {
         // Groups of custom resources are unknown where they do not serve the very resource.
@@ -99,7 +101,7 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
         };
     };
     let key = resource.key.clone();
-    let call = Call { server, resource, info: &info, headers: &parts.headers };
+    let call = Call { server, resource, info: &info, headers: &parts.headers, identity: &identity };
     let mut response = match dispatch(&call, body).await {
         Ok(response) => response,
         Err(status) => answer::status_response(&status),

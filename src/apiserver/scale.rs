@@ -28,7 +28,7 @@ pub(super) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let write = Write::new(call, Target::Scale, "UpdateOptions")?;
     let bytes = body::read(body).await?;
     let scale = body::decode(call.headers, &bytes, "Scale")?.value;
-    store(call, write, &scale)
+    store(call, write, &scale).await
 }
 
 /// Answers a patch.
@@ -48,11 +48,11 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
         }
         _ => drop(PatchBody::decode(call, &bytes)?),
     }
-    store(call, write, &scale)
+    store(call, write, &scale).await
 }
 
 /// Writes the replicas of a Scale into the object and answers the new Scale.
-fn store(
+async fn store(
     call: &Call<'_>,
     mut write: Write<'_>,
     scale: &Value,
@@ -79,7 +79,7 @@ fn store(
     let uid = scale["metadata"]["uid"].as_str().unwrap_or_default();
     object["metadata"]["uid"] = uid.into();
     let object = write.admit(Decoded { value: object, duplicates: Vec::new() })?;
-    let response = write.put(object)?;
+    let response = write.put(object).await?;
     if !response.status().is_success() {
         return Ok(response);
     }

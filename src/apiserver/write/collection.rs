@@ -37,7 +37,7 @@ pub(in crate::apiserver) async fn delete_collection(
         let mut current = Some(entry.clone());
         for _ in 0..ATTEMPTS {
             let Some(entry) = current else { break };
-            match delete_entry(call, &options, &write, &entry) {
+            match delete_entry(call, &options, &write, &entry).await {
                 Ok(Some(_)) => break,
                 // Gone or changed in the meantime.
                 Ok(None) => {

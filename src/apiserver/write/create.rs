@@ -34,7 +34,7 @@ pub(in crate::apiserver) async fn create(
     let decoded = body::decode(call.headers, &bytes, &call.resource.definition.kind)?;
     let mut object = write.admit(decoded)?;
     set_namespace(call, &mut object)?;
-    write.insert(object, Owner::Update)
+    write.insert(object, Owner::Update).await
 }
 
 /// Gives an object the request's namespace, or none.
@@ -57,7 +57,7 @@ pub(super) fn set_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), B
 
 impl Write<'_> {
     /// Stores a new, normalised object.
-    pub(super) fn insert(
+    pub(super) async fn insert(
         &mut self,
         mut object: Value,
         owner: Owner,
@@ -81,7 +81,7 @@ impl Write<'_> {
         if owner == Owner::Update {
             self.track(None, &mut object);
         }
-        kinds::drop_disabled(&call.resource, &mut object);
+        (call.resource.rules.drop_disabled)(&mut object);
         kinds::prepare_create(&call.resource, &mut object);
         if let Some(default) = call.resource.definition.strategy.default {
             default(&mut object, None);

@@ -42,7 +42,7 @@ pub(in crate::apiserver) async fn delete(
     for _ in 0..ATTEMPTS {
         let entry = call.find().ok_or_else(|| call.not_found())?;
         check_preconditions(call, &options, &entry)?;
-        match delete_entry(call, &options, &write, &entry)? {
+        match delete_entry(call, &options, &write, &entry).await? {
             Some(Deletion::Marked(entry)) => return Ok(write.answer(200, &entry)),
             Some(Deletion::Done(entry)) if call.resource.is("", "pods") => {
                 return Ok(write.answer(200, &entry));
@@ -104,7 +104,7 @@ fn check_preconditions(
 }
 
 /// Marks or removes one version of an object; `None` if another write came between.
-pub(super) fn delete_entry(
+pub(super) async fn delete_entry(
     call: &Call<'_>,
     options: &DeleteOptions,
     write: &Write<'_>,

@@ -1,38 +1,14 @@
-//! What clients notice of the built-in kinds' own strategies.
-//! (kubernetes 1.36: pkg/registry/core/{namespace,secret,configmap,pod}/strategy.go)
+//! Status, zeros and finalization: how a write of one part of an object leaves the others alone.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::metadata;
 use super::pipeline::Target;
-use super::{metadata, pods, workloads};
 use crate::apiserver::profile::Resource;
-use crate::machinery::status::Cause;
-use crate::machinery::{crd, zeros};
-
-/// The label that names a namespace.
-const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+use crate::machinery::zeros;
 
 /// The annotation of a Pod that mirrors a static one.
 const MIRROR_POD: &str = "kubernetes.io/config.mirror";
-
-/// Most bytes of a ConfigMap's or Secret's values.
-const DATA_MAX: usize = 1024 * 1024;
-
-/// Fills in what a decoded object lacks.
-pub(super) fn default(resource: &Resource, object: &mut Value) {
-    if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
-        crd::set_defaults(object);
-        return;
-    }
-    match core_kind(resource) {
-        "Namespace" => label_namespace(object),
-        "Secret" => default_secret(object),
-        _ if resource.is_built_in() => workloads::default(&resource.definition, object),
-        _ => {}
-    }
-}
 
 /// Removes what a client cannot set in a new object: status is the system's.
 pub(super) fn reset(resource: &Resource, object: &mut Value) {
@@ -75,47 +51,20 @@ fn core_kind(resource: &Resource) -> &str {
 
 /// Sets what the system says of a new object.
 pub(super) fn prepare_create(resource: &Resource, object: &mut Value) {
-    if resource.is_built_in()
-        && !comes_with_status(resource, object)
-        && let Some(status) = workloads::initial_status(&resource.definition)
+    if !comes_with_status(resource, object)
+        && let Some(status) = (resource.rules.initial_status)()
     {
         object["status"] = status;
     }
-    match core_kind(resource) {
-        "Namespace" => {
-            let finalizers = &mut object["spec"]["finalizers"];
-            let kept =
-                finalizers.as_array().is_some_and(|list| list.contains(&json!("kubernetes")));
-            if !kept {
-                let mut list = finalizers.take().as_array().cloned().unwrap_or_default();
-                list.push("kubernetes".into());
-                *finalizers = list.into();
-            }
-            object["status"] = json!({"phase": "Active"});
-        }
-        "Pod" => workloads::admit_pod(object),
-        "Service" => workloads::admit_service(object),
-        _ => {}
-    }
+    (resource.rules.prepare_create)(object);
 }
 
 /// Prepares a changed object: a write of one part leaves the others as they are.
 pub(super) fn prepare_update(resource: &Resource, target: Target, new: &mut Value, old: &Value) {
-    let is_namespace = resource.is("", "namespaces");
     match target {
         Target::Main | Target::Scale => {
             if resource.definition.subresources.status {
                 restore(new, old, "status");
-            }
-            if resource.is("", "services") {
-                for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                    if new["spec"][field].is_null() && !old["spec"][field].is_null() {
-                        new["spec"][field] = old["spec"][field].clone();
-                    }
-                }
-            }
-            if is_namespace && new["spec"]["finalizers"] != old["spec"]["finalizers"] {
-                new["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
             }
         }
         Target::Status => keep_all_but_status(resource, new, old),
@@ -130,9 +79,7 @@ pub(super) fn prepare_update(resource: &Resource, target: Target, new: &mut Valu
             }
         }
     }
-    if is_namespace {
-        label_namespace(new);
-    }
+    (resource.rules.prepare_update)(new, old, target);
 }
 
 /// The status subresource changes status alone; of built-in kinds it may change metadata, too.
@@ -178,161 +125,12 @@ fn has_same_metadata(new: &Value, old: &Value) -> bool {
     }
 }
 
-/// Checks rules of single kinds.
-pub(super) fn validate(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if resource.is("coordination.k8s.io", "leases") {
-        check_lease(new, &mut causes);
-    }
-    if resource.is("apps", "deployments") {
-        let strategy = &new["spec"]["strategy"];
-        if strategy["type"] == "Recreate" && !strategy["rollingUpdate"].is_null() {
-            let why = "may not be specified when strategy `type` is 'Recreate'";
-            causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
-        }
-    }
-    causes.extend(pods::validate(resource, new, old));
-    let kind = core_kind(resource);
-    if kind == "Event" && old.is_none() {
-        check_event(new, &mut causes);
-    }
-    if matches!(kind, "Secret" | "ConfigMap") {
-        check_keys(new, &mut causes);
-        if let Some(old) = old {
-            check_immutable(kind, new, old, &mut causes);
-        }
-    }
-    causes
-}
-
-/// An event lives in the namespace of what it is about.
-fn check_event(event: &Value, causes: &mut Vec<Cause>) {
-    let about = event["involvedObject"]["namespace"].as_str().unwrap_or_default();
-    // Events about what has no namespace live in the default one.
-    let wanted = if about.is_empty() { "default" } else { about };
-    let given = metadata::text(event, "namespace");
-    let elsewhere = about.is_empty() && given == "kube-system";
-    if given != wanted && !elsewhere {
-        let why = "does not match event.namespace";
-        causes.push(Cause::invalid("involvedObject.namespace", &about.into(), why));
-    }
-}
-
-/// Removes fields of features that are switched off.
-pub(super) fn drop_disabled(resource: &Resource, object: &mut Value) {
-    if resource.is("coordination.k8s.io", "leases")
-        && let Some(spec) = object["spec"].as_object_mut()
-    {
-        for field in ["strategy", "preferredHolder"] {
-            spec.remove(field);
-        }
-    }
-}
-
-fn check_lease(lease: &Value, causes: &mut Vec<Cause>) {
-    let spec = &lease["spec"];
-    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64()
-        && seconds <= 0
-    {
-        let field = "spec.leaseDurationSeconds";
-        causes.push(Cause::invalid(field, &seconds.into(), "must be greater than 0"));
-    }
-    if let Some(transitions) = spec["leaseTransitions"].as_i64()
-        && transitions < 0
-    {
-        let why = "must be greater than or equal to 0";
-        causes.push(Cause::invalid("spec.leaseTransitions", &transitions.into(), why));
-    }
-}
-
-/// Keys of ConfigMaps and Secrets are file names.
-fn check_keys(object: &Value, causes: &mut Vec<Cause>) {
-    let size = |field: &str| {
-        let values = object[field].as_object().into_iter().flat_map(|map| map.values());
-        values.filter_map(Value::as_str).map(str::len).sum::<usize>()
-    };
-    if size("data") + size("binaryData") > DATA_MAX {
-        causes.push(Cause::too_long("[]", DATA_MAX));
-    }
-    let keys = |field: &str| object[field].as_object().into_iter().flat_map(|map| map.keys());
-    for field in ["data", "binaryData"] {
-        for key in keys(field) {
-            let path = format!("{field}[{key}]");
-            if let Some(why) = check_config_key(key) {
-                causes.push(Cause::invalid(path.clone(), &key.as_str().into(), why));
-            }
-            if field == "data" && object["binaryData"].get(key).is_some() {
-                let why = "duplicate of key present in binaryData";
-                causes.push(Cause::invalid(path, &key.as_str().into(), why));
-            }
-        }
-    }
-}
-
-fn check_config_key(key: &str) -> Option<&'static str> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if key.len() > 253 {
-        return Some("must be no more than 253 bytes");
-    }
-    if key.is_empty() || !key.bytes().all(legal) {
-        return Some(
-            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
-             'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
-             '[-._a-zA-Z0-9]+')",
-        );
-    }
-    match key {
-        "." => Some("must not be '.'"),
-        ".." => Some("must not be '..'"),
-        _ if key.starts_with("..") => Some("must not start with '..'"),
-        _ => None,
-    }
-}
-
-fn check_immutable(kind: &str, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    if kind == "Secret" && new["type"] != old["type"] {
-        causes.push(Cause::invalid("type", &new["type"], "field is immutable"));
-    }
-    if old["immutable"] != true {
-        return;
-    }
-    let why = "field is immutable when `immutable` is set";
-    if new["immutable"] != true {
-        causes.push(Cause::forbidden("immutable", why));
-    }
-    for field in ["data", "binaryData"] {
-        if new[field] != old[field] {
-            causes.push(Cause::forbidden(field, why));
-        }
-    }
-}
-
 /// Whether nothing of the kind's own holds up the removal of an object without finalizers.
 pub(super) fn may_go(resource: &Resource, object: &Value) -> bool {
     if !resource.is("", "namespaces") {
         return true;
     }
     object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)
-}
-
-fn default_secret(secret: &mut Value) {
-    if let Some(texts) = secret["stringData"].as_object().cloned() {
-        for (key, text) in texts {
-            let encoded = STANDARD.encode(text.as_str().unwrap_or_default());
-            secret["data"][key] = encoded.into();
-        }
-    }
-    remove(secret, "stringData");
-    if secret["type"].as_str().unwrap_or_default().is_empty() {
-        secret["type"] = "Opaque".into();
-    }
-}
-
-fn label_namespace(namespace: &mut Value) {
-    let name = metadata::text(namespace, "name").to_owned();
-    if !name.is_empty() {
-        namespace["metadata"]["labels"][NAMESPACE_LABEL] = name.into();
-    }
 }
 
 fn restore(new: &mut Value, old: &Value, field: &str) {

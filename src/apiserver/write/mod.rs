@@ -15,9 +15,7 @@ mod metadata;
 mod ownership;
 mod patch;
 mod pipeline;
-mod pods;
 mod update;
-mod workloads;
 
 pub(super) use collection::delete_collection;
 pub(super) use create::create;

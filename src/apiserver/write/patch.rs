@@ -31,8 +31,8 @@ pub(in crate::apiserver) async fn patch(
     let mut write = Write::new(call, target, "PatchOptions")?;
     let bytes = body::read(body).await?;
     match PatchBody::decode(call, &bytes)? {
-        PatchBody::Apply(decoded) => write.apply_patch(decoded),
-        patch => write.change(&patch),
+        PatchBody::Apply(decoded) => write.apply_patch(decoded).await,
+        patch => write.change(&patch).await,
     }
 }
 
@@ -129,7 +129,7 @@ fn decode_object(body: &[u8]) -> Result<Decoded, Box<Status>> {
 
 impl Write<'_> {
     /// Changes the named object by a patch that is no apply.
-    fn change(&mut self, patch: &PatchBody) -> Result<Response<Body>, Box<Status>> {
+    async fn change(&mut self, patch: &PatchBody) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         self.misfit = Misfit::Patched;
         for _ in 0..ATTEMPTS {
@@ -148,7 +148,7 @@ impl Write<'_> {
             new = self.admit(Decoded { value: new, duplicates: patch.duplicates() })?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
-            match self.replace(&entry, &old, new, Owner::Update)? {
+            match self.replace(&entry, &old, new, Owner::Update).await? {
                 Outcome::Answered(response) => return Ok(response),
                 Outcome::Raced => {}
             }
@@ -157,7 +157,7 @@ impl Write<'_> {
     }
 
     /// Applies a configuration, creating the object if there is none.
-    fn apply_patch(&mut self, decoded: Decoded) -> Result<Response<Body>, Box<Status>> {
+    async fn apply_patch(&mut self, decoded: Decoded) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         if self.options.field_manager.is_none() {
             let cause = Cause::required("fieldManager", "is required for apply patch");
@@ -170,7 +170,7 @@ impl Write<'_> {
         metadata::normalise(&mut applied).map_err(Status::bad_request)?;
         for _ in 0..ATTEMPTS {
             let Some(entry) = call.find() else {
-                return self.apply_new(&applied);
+                return self.apply_new(&applied).await;
             };
             let version = metadata::text(&applied, "resourceVersion");
             if !version.is_empty() && version != entry.revision.to_string() {
@@ -181,7 +181,7 @@ impl Write<'_> {
             let mut new = self.applied(Some(&old), &applied)?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
-            match self.replace(&entry, &old, new, Owner::Applied)? {
+            match self.replace(&entry, &old, new, Owner::Applied).await? {
                 Outcome::Answered(response) => return Ok(response),
                 Outcome::Raced => {}
             }
@@ -189,7 +189,7 @@ impl Write<'_> {
         Err(conflict(call))
     }
 
-    fn apply_new(&mut self, applied: &Value) -> Result<Response<Body>, Box<Status>> {
+    async fn apply_new(&mut self, applied: &Value) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         if self.target != Target::Main {
             return Err(call.not_found());
@@ -205,7 +205,7 @@ impl Write<'_> {
         let mut new = self.applied(None, applied)?;
         check_name(call, &new)?;
         set_namespace(call, &mut new)?;
-        self.insert(new, Owner::Applied)
+        self.insert(new, Owner::Applied).await
     }
 
     /// Merges the configuration into the live object. What the schema does not know is refused by

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{kinds, metadata};
+use super::metadata;
 use crate::apiserver::body::Decoded;
 use crate::apiserver::negotiate::{self, Accepted};
 use crate::apiserver::options::{FieldValidation, WriteOptions};
 use crate::apiserver::route::Call;
+use crate::apiserver::strategy::Change;
 use crate::machinery::schema::{self, Node, NodeType};
 use crate::machinery::status::{Cause, Status};
 
@@ -133,7 +134,7 @@ impl<'a> Write<'a> {
             }
         }
         schema::default(&definition.schema, object);
-        kinds::default(&self.call.resource, object);
+        (self.call.resource.rules.default)(object);
         Ok(())
     }
 
@@ -173,20 +174,23 @@ impl<'a> Write<'a> {
     }
 
     /// Runs all validation of an object.
-    pub(super) fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Box<Status>> {
+    pub(super) fn validate(&mut self, new: &Value, old: Option<&Value>) -> Result<(), Box<Status>> {
         let definition = &self.call.resource.definition;
         let mut causes = metadata::validate(&self.call.resource, new, old);
         if !self.call.resource.is_built_in() {
             causes.extend(schema::validate(&definition.schema, new));
         }
-        causes.extend(kinds::validate(&self.call.resource, new, old));
+        let change = Change { new, old, target: self.target };
+        causes.extend((self.call.resource.rules.validate)(&change));
         // Rules beyond the schema take it for granted, as webhooks do: they come after it.
         if let Some(validate) = definition.strategy.validate
             && causes.is_empty()
         {
             causes.extend(validate(new, old));
         }
-        self.refuse(new, causes)
+        self.refuse(new, causes)?;
+        self.warnings.extend((self.call.resource.rules.warnings)(&change));
+        Ok(())
     }
 
     /// 422 if there are causes.

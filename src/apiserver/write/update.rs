@@ -37,12 +37,12 @@ pub(in crate::apiserver) async fn update(
     let bytes = body::read(body).await?;
     let decoded = body::decode(call.headers, &bytes, &call.resource.definition.kind)?;
     let object = write.admit(decoded)?;
-    write.put(object)
+    write.put(object).await
 }
 
 impl Write<'_> {
     /// Replaces the named object by a normalised one, or creates it where that is allowed.
-    pub(in crate::apiserver) fn put(
+    pub(in crate::apiserver) async fn put(
         &mut self,
         mut object: Value,
     ) -> Result<Response<Body>, Box<Status>> {
@@ -54,7 +54,7 @@ impl Write<'_> {
             let Some(entry) = call.find() else {
                 let creates = self.target == Target::Main && creates_on_update(&call.resource);
                 if creates && version.is_empty() {
-                    return self.insert(object, Owner::Update);
+                    return self.insert(object, Owner::Update).await;
                 }
                 return Err(call.not_found());
             };
@@ -65,7 +65,7 @@ impl Write<'_> {
                 return Err(conflict(call));
             }
             let old = encode::decode(&call.resource, &entry)?;
-            match self.replace(&entry, &old, object.clone(), Owner::Update)? {
+            match self.replace(&entry, &old, object.clone(), Owner::Update).await? {
                 Outcome::Answered(response) => return Ok(response),
                 Outcome::Raced if version.is_empty() => {}
                 Outcome::Raced => return Err(conflict(call)),
@@ -88,7 +88,7 @@ impl Write<'_> {
 
     /// Replaces `entry`, of which `old` is the tree, by `new`. Removes the object if that was what
     /// its last finalizer waited for.
-    pub(super) fn replace(
+    pub(super) async fn replace(
         &mut self,
         entry: &Arc<Entry>,
         old: &Value,
@@ -103,7 +103,7 @@ impl Write<'_> {
         if owner == Owner::Update {
             self.track(Some(old), &mut new);
         }
-        kinds::drop_disabled(resource, &mut new);
+        (resource.rules.drop_disabled)(&mut new);
         if let Some(default) = resource.definition.strategy.default {
             default(&mut new, Some(old));
         }

@@ -1,9 +1,8 @@
-//! What is checked of pods and of the kinds that make them.
-//! (kubernetes 1.36: pkg/apis/core/validation, pkg/apis/apps/validation)
+//! What is checked of pod specs.
 
 use serde_json::{Map, Value};
 
-use crate::apiserver::profile::Resource;
+use crate::apiserver::strategy::fields::{items, one_of, text};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::status::Cause;
@@ -11,50 +10,14 @@ use crate::machinery::status::Cause;
 const DNS_POLICIES: &[&str] = &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
 const PULL_POLICIES: &[&str] = &["Always", "IfNotPresent", "Never"];
 const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
-const RESTART_POLICIES: &[&str] = &["Always", "OnFailure", "Never"];
 const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
 
-/// Checks a pod, or a workload's selector and pod template. Specs that do not change are not
-/// checked again.
-pub(super) fn validate(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if !resource.is_built_in() || old.is_some_and(|old| old["spec"] == new["spec"]) {
-        return causes;
-    }
-    match (&*resource.key.group, &*resource.key.plural) {
-        ("", "pods") => {
-            check_spec(&new["spec"], "spec", &[], &mut causes);
-            one_of(
-                &new["spec"]["restartPolicy"],
-                "spec.restartPolicy",
-                RESTART_POLICIES,
-                &mut causes,
-            );
-            let ephemeral = &new["spec"]["ephemeralContainers"];
-            if old.is_none() && ephemeral.as_array().is_some_and(|list| !list.is_empty()) {
-                causes
-                    .push(Cause::forbidden("spec.ephemeralContainers", "cannot be set on create"));
-            }
-        }
-        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
-            check_selector(new, old, &mut causes);
-            let claims: Vec<&str> = items(&new["spec"]["volumeClaimTemplates"])
-                .filter_map(|claim| claim["metadata"]["name"].as_str())
-                .collect();
-            check_spec(
-                &new["spec"]["template"]["spec"],
-                "spec.template.spec",
-                &claims,
-                &mut causes,
-            );
-        }
-        _ => {}
-    }
-    causes
-}
-
 /// The selector is there, stays, and selects the template's pods.
-fn check_selector(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+pub(in crate::apiserver::strategy) fn check_selector(
+    new: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
     let selector = &new["spec"]["selector"];
     if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
@@ -72,7 +35,13 @@ fn check_selector(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     }
 }
 
-fn check_spec(spec: &Value, path: &str, claims: &[&str], causes: &mut Vec<Cause>) {
+/// Checks a pod spec; `claims` names volumes that the owner makes itself.
+pub(in crate::apiserver::strategy) fn check_spec(
+    spec: &Value,
+    path: &str,
+    claims: &[&str],
+    causes: &mut Vec<Cause>,
+) {
     let mut volumes = claims.to_vec();
     for (index, volume) in items(&spec["volumes"]).enumerate() {
         let path = format!("{path}.volumes[{index}]");
@@ -204,20 +173,4 @@ fn check_name(object: &Value, path: &str, causes: &mut Vec<Cause>) {
     for why in names::check_label(name) {
         causes.push(Cause::invalid(field.clone(), &name.into(), &why));
     }
-}
-
-fn one_of(value: &Value, field: &str, supported: &[&str], causes: &mut Vec<Cause>) {
-    if let Some(text) = value.as_str()
-        && !supported.contains(&text)
-    {
-        causes.push(Cause::not_supported(field, value, supported));
-    }
-}
-
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object[field].as_str().unwrap_or_default()
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }

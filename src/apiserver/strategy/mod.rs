@@ -1,0 +1,74 @@
+//! What Kubernetes' own kinds do beyond their schemas: one file a kind or family of kinds.
+//!
+//! Rules are pure functions of objects. What needs to look at other objects (does the namespace
+//! exist, which address is free, who may bind a role) is admission's. (kubernetes 1.36:
+//! pkg/apis/*/v1/defaults.go, pkg/registry/*/strategy.go, pkg/apis/*/validation)
+
+mod apiextensions;
+mod apps;
+mod batch;
+mod coordination;
+mod core;
+mod fields;
+mod pod_spec;
+
+use serde_json::Value;
+
+use super::write::Target;
+use crate::machinery::definition::{Origin, ResourceDefinition};
+use crate::machinery::status::Cause;
+
+/// A write, as rules see it.
+pub(super) struct Change<'a> {
+    /// The object as it is to be stored.
+    pub(super) new: &'a Value,
+    /// The stored object; `None` on create.
+    pub(super) old: Option<&'a Value>,
+    /// What the write may change.
+    pub(super) target: Target,
+}
+
+/// What a kind does beyond its schema. Every member may be called for every write of the kind.
+pub(super) struct Rules {
+    /// Fills in what decoding fills in; clients own these fields along with their own.
+    pub(super) default: fn(&mut Value),
+    /// The status that a new object starts with, whatever the client sent.
+    pub(super) initial_status: fn() -> Option<Value>,
+    /// Sets what the system says of a new object.
+    pub(super) prepare_create: fn(&mut Value),
+    /// Prepares a changed object (the first) by the stored one; status has been dealt with.
+    pub(super) prepare_update: fn(&mut Value, &Value, Target),
+    /// Removes fields of features that are switched off.
+    pub(super) drop_disabled: fn(&mut Value),
+    /// Checks rules beyond the schema; an empty vector accepts.
+    pub(super) validate: fn(&Change<'_>) -> Vec<Cause>,
+    /// Texts of `Warning` headers for an accepted write.
+    pub(super) warnings: fn(&Change<'_>) -> Vec<String>,
+}
+
+/// Rules that do nothing.
+pub(super) const NONE: Rules = Rules {
+    default: |_| {},
+    initial_status: || None,
+    prepare_create: |_| {},
+    prepare_update: |_, _, _| {},
+    drop_disabled: |_| {},
+    validate: |_| Vec::new(),
+    warnings: |_| Vec::new(),
+};
+
+/// The rules of a definition's kind; of custom kinds those that do nothing.
+pub(super) fn of(definition: &ResourceDefinition) -> &'static Rules {
+    if definition.origin == Origin::Custom {
+        return &NONE;
+    }
+    let kind = &*definition.kind;
+    match &*definition.group {
+        "" => core::rules(kind),
+        "apiextensions.k8s.io" => apiextensions::rules(kind),
+        "apps" => apps::rules(kind),
+        "batch" => batch::rules(kind),
+        "coordination.k8s.io" => coordination::rules(kind),
+        _ => &NONE,
+    }
+}
