@@ -42,6 +42,7 @@ async fn run() {
         workload_ports: 20_000..=29_999,
         seed: Seed(1),
         clock: clock.clone(),
+        webhooks: Default::default(),
         watch_events: false,
         kubeconfig: Some(kubeconfig.clone()),
     };

@@ -55,6 +55,7 @@ async fn provision(size: usize) -> Value {
         workload_ports: 20_000..=32_000,
         seed: Seed(42),
         clock: clock.clone(),
+        webhooks: Default::default(),
         watch_events: false,
         kubeconfig: None,
     };

@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod controllers;
+pub mod embed;
 pub mod machinery;
 pub mod metrics;
 pub mod pki;

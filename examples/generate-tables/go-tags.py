@@ -1,9 +1,9 @@
 """Adds JSON names and zero rules to protobuf-fields.json, from the tags in Kubernetes' Go types.
 
-usage: go-tags.py PROTOBUF_FIELDS API APIMACHINERY APIEXTENSIONS > protobuf-fields.json
+usage: go-tags.py PROTOBUF_FIELDS API APIMACHINERY APIEXTENSIONS AGGREGATOR > protobuf-fields.json
 
-The last three are source trees of k8s.io/api, k8s.io/apimachinery and
-k8s.io/apiextensions-apiserver. Input fields are [number, name, type]; output fields are
+The last four are source trees of k8s.io/api, k8s.io/apimachinery,
+k8s.io/apiextensions-apiserver and k8s.io/kube-aggregator. Input fields are [number, name, type]; output fields are
 [number, JSON name, type, mark] as `machinery::tables::messages` describes them.
 """
 import json
@@ -11,7 +11,12 @@ import os
 import re
 import sys
 
-ROOTS = ("k8s.io.api.", "k8s.io.apimachinery.", "k8s.io.apiextensions_apiserver.")
+ROOTS = (
+    "k8s.io.api.",
+    "k8s.io.apimachinery.",
+    "k8s.io.apiextensions_apiserver.",
+    "k8s.io.kube_aggregator.",
+)
 
 
 def go_fields(tree, prefix, packages):

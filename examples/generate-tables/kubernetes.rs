@@ -33,27 +33,42 @@ const CORE: [(&str, &str, &str, &str, &str, &str, &str); 15] = [
 ];
 
 /// Resources of other groups, all in the version given; the rest comes from discovery.
-const GROUPS: [(&str, &str, &str); 12] = [
+const GROUPS: [(&str, &str, &str); 18] = [
     (
         "admissionregistration.k8s.io",
         "v1",
-        "mutatingwebhookconfigurations validatingwebhookconfigurations",
+        "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations",
     ),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "v1", "apiservices"),
     ("apps", "v1", "controllerrevisions daemonsets deployments replicasets statefulsets"),
     ("autoscaling", "v2", "horizontalpodautoscalers"),
     ("batch", "v1", "cronjobs jobs"),
+    ("certificates.k8s.io", "v1", "certificatesigningrequests"),
     ("coordination.k8s.io", "v1", "leases"),
     ("discovery.k8s.io", "v1", "endpointslices"),
-    ("networking.k8s.io", "v1", "ingresses networkpolicies"),
+    ("flowcontrol.apiserver.k8s.io", "v1", "flowschemas prioritylevelconfigurations"),
+    (
+        "networking.k8s.io",
+        "v1",
+        "ingressclasses ingresses ipaddresses networkpolicies servicecidrs",
+    ),
+    ("node.k8s.io", "v1", "runtimeclasses"),
     ("policy", "v1", "poddisruptionbudgets"),
     ("rbac.authorization.k8s.io", "v1", "clusterrolebindings clusterroles rolebindings roles"),
+    ("resource.k8s.io", "v1", "deviceclasses resourceclaims resourceclaimtemplates resourceslices"),
     ("scheduling.k8s.io", "v1", "priorityclasses"),
-    ("storage.k8s.io", "v1", "csidrivers csinodes storageclasses volumeattachments"),
+    (
+        "storage.k8s.io",
+        "v1",
+        "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
+    ),
+    ("autoscaling", "v1", "horizontalpodautoscalers"),
 ];
 
 /// Field selectors beyond name and namespace. (Kubernetes: pkg/registry/*/*/strategy.go)
-const SELECTABLE: [(&str, &str); 9] = [
+const SELECTABLE: [(&str, &str); 11] = [
+    ("certificatesigningrequests", "spec.signerName"),
     (
         "events",
         "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type",
@@ -67,6 +82,7 @@ const SELECTABLE: [(&str, &str); 9] = [
     ),
     ("replicasets", "status.replicas"),
     ("replicationcontrollers", "status.replicas"),
+    ("resourceslices", "spec.nodeName spec.driver"),
     ("secrets", "type"),
     ("services", "spec.clusterIP spec.type"),
 ];
@@ -288,7 +304,8 @@ fn is_zero(value: &Value) -> bool {
 /// `k8s.io.api.core.v1.Pod` of `io.k8s.api.core.v1.Pod`.
 fn message_name(component: &str) -> String {
     let name = component.replacen("io.k8s.", "k8s.io.", 1);
-    name.replace("apiextensions-apiserver", "apiextensions_apiserver")
+    let name = name.replace("apiextensions-apiserver", "apiextensions_apiserver");
+    name.replace("kube-aggregator", "kube_aggregator")
 }
 
 fn message_lines(fields: &Value, roots: impl Iterator<Item = String>) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
@@ -65,7 +65,14 @@ pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
 
 /// What Go's HTTP server answers for a path that nobody handles.
 pub(crate) fn not_found_page() -> Response<Body> {
-    respond(404, TEXT, Body::from("404 page not found\n"))
+    unsniffed(respond(404, TEXT, Body::from("404 page not found\n")))
+}
+
+/// Forbids browsers to guess the content's type, as kube-apiserver does where it answers without
+/// looking at resources.
+pub(super) fn unsniffed(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 fn respond(code: u16, content_type: HeaderValue, body: Body) -> Response<Body> {

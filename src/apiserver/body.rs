@@ -1,6 +1,6 @@
 //! Request bodies: read with a limit, decoded from JSON, YAML or Kubernetes' protobuf.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,10 +9,11 @@ use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::duplicates;
+use super::{depth, duplicates};
 use crate::machinery::patch::json::go_error;
 use crate::machinery::protobuf;
 use crate::machinery::status::Status;
+use crate::machinery::yaml;
 
 /// Largest request body. (kubernetes 1.36: apiserver/pkg/server/config.go, MaxRequestBodyBytes)
 const BODY_MAX: usize = 3 * 1024 * 1024;
@@ -39,8 +40,17 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Box<Status>> {
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) value: Value,
-    /// `duplicate field "…"`, in the order of the text.
+    /// `duplicate field "…"`, or what YAML calls it, in the order of the text.
     pub(super) duplicates: Vec<String>,
+    /// The text is nested deeper than any object may be; the depths are missing from the value.
+    pub(super) is_cut: bool,
+}
+
+impl Decoded {
+    /// A complete value.
+    pub(super) fn new(value: Value, duplicates: Vec<String>) -> Self {
+        Self { value, duplicates, is_cut: false }
+    }
 }
 
 /// The media type of a request without parameters, in lower case.
@@ -64,9 +74,20 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8], kind: &str) -> Result<Dec
 
 /// Decodes JSON.
 pub(super) fn json(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
-    duplicates::parse(body)
-        .map(|(value, duplicates)| Decoded { value, duplicates })
-        .map_err(|error| unrecognized(kind, "json parse", &go_error(body, &error), body))
+    let refuse = |error: &str| unrecognized(kind, "json parse", error, body);
+    match duplicates::parse(body) {
+        Ok((value, duplicates)) => Ok(Decoded::new(value, duplicates)),
+        Err(error) if !error.to_string().starts_with("recursion limit") => {
+            Err(refuse(&go_error(body, &error)))
+        }
+        Err(_) => {
+            // Too deep for any object; but what is wrong with it may lie further up.
+            let cut = depth::cut(body).ok_or_else(|| refuse("exceeded max depth"))?;
+            let (value, duplicates) =
+                duplicates::parse(&cut).map_err(|error| refuse(&go_error(&cut, &error)))?;
+            Ok(Decoded { value, duplicates, is_cut: true })
+        }
+    }
 }
 
 /// Decodes YAML, which JSON is, too.
@@ -76,28 +97,33 @@ pub(super) fn yaml(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
 
 /// Decodes Kubernetes' protobuf.
 fn protobuf(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
-    protobuf::decode(body).map(|value| Decoded { value, duplicates: Vec::new() }).map_err(|error| {
+    protobuf::decode(body).map(|value| Decoded::new(value, Vec::new())).map_err(|error| {
+        let error = error.to_string();
+        let error = match error.strip_prefix("proto: ") {
+            // Go's own error, which is not of the protobuf package.
+            Some(end @ "unexpected EOF") => end,
+            _ => &error,
+        };
         Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {kind}): {error}"
+            "the object provided is unrecognized (must be of type {kind}): {error} ({})",
+            summary(body)
         ))
     })
 }
 
-/// Parses YAML; the error is the parser's message. Of keys that occur twice the last wins; they are
-/// reported in JSON only.
+/// Parses YAML; the error is the parser's message.
 pub(super) fn parse_yaml(body: &[u8]) -> Result<Decoded, String> {
     if body.trim_ascii_start().starts_with(b"{")
         && let Ok((value, duplicates)) = duplicates::parse(body)
+        && duplicates.is_empty()
     {
-        return Ok(Decoded { value, duplicates });
+        return Ok(Decoded::new(value, duplicates));
     }
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    let options = serde_saphyr::options! {
-        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
-    };
-    let value = serde_saphyr::from_str_with_options::<Value>(text, options)
-        .map_err(|error| error.to_string())?;
-    Ok(Decoded { value, duplicates: Vec::new() })
+    let converting = |error: String| format!("error converting YAML to JSON: {error}");
+    let text = std::str::from_utf8(body)
+        .map_err(|_| converting("yaml: invalid leading UTF-8 octet".to_owned()))?;
+    let document = yaml::parse(text).map_err(converting)?;
+    Ok(Decoded::new(document.value, document.repeated))
 }
 
 fn unrecognized(kind: &str, stage: &str, error: &str, body: &[u8]) -> Box<Status> {
@@ -108,18 +134,22 @@ fn unrecognized(kind: &str, stage: &str, error: &str, body: &[u8]) -> Box<Status
     ))
 }
 
-/// The beginning of a body, as error messages show it.
-fn summary(body: &[u8]) -> Cow<'_, str> {
+/// The beginning of a body, as error messages show it: what may be JSON as text, all else in
+/// hexadecimal digits. (kubernetes 1.36: apiserver/pkg/endpoints/handlers/rest.go, summarizeData)
+fn summary(body: &[u8]) -> String {
     const SHOWN: usize = 30;
-    if body.is_empty() {
-        return "<empty>".into();
-    }
-    match std::str::from_utf8(body) {
-        Ok(text) if text.len() <= SHOWN => text.into(),
-        Ok(text) => {
-            let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            format!("{} ...", &text[..end]).into()
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    let start = &body[..body.len().min(SHOWN)];
+    match start.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
+        Some(_) => {
+            let digits = start.iter().fold(String::new(), |mut digits, byte| {
+                // Writing into a String cannot fail.
+                let _ = write!(digits, "{byte:02x}");
+                digits
+            });
+            format!("{digits}{more}")
         }
-        Err(_) => "invalid UTF-8".into(),
     }
 }

@@ -37,8 +37,11 @@ pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io"
 /// Gives the resource `customresourcedefinitions` its defaults and rules; others pass unchanged.
 pub(crate) fn with_strategy(mut definition: ResourceDefinition) -> ResourceDefinition {
     if &*definition.group == GROUP && &*definition.plural == PLURAL {
-        definition.strategy =
-            Strategy { default: Some(rules::default), validate: Some(rules::validate) };
+        definition.strategy = Strategy {
+            default: Some(rules::default),
+            validate: Some(rules::validate),
+            ..Strategy::default()
+        };
     }
     definition
 }
@@ -62,13 +65,12 @@ pub(crate) fn committed(server: &ApiServer, event: &Event) {
     let entry = &event.entry;
     let Some((plural, group)) = entry.meta.name.split_once('.') else { return };
     if event.kind == EventKind::Deleted {
-        cleanup::delete_instances(server, group, plural);
         server.uninstall(group, plural);
+        reconsider(server, group);
         return;
     }
     if entry.meta.deletion_timestamp.is_some() {
-        cleanup::delete_instances(server, group, plural);
-        cleanup::finish(server, entry, group, plural);
+        cleanup::proceed(server, entry, group, plural);
         return;
     }
     let spec_is_new = match &event.previous {
@@ -76,18 +78,52 @@ pub(crate) fn committed(server: &ApiServer, event: &Event) {
         None => true,
     };
     let object: Value = serde_json::from_slice(&entry.raw).unwrap_or_default();
-    if spec_is_new && status::conflict(server, &object).is_none() {
-        match crd::definitions_of(&object) {
+    let names_are_new = settle(server, entry, object, spec_is_new);
+    if names_are_new {
+        reconsider(server, group);
+    }
+}
+
+/// Brings a definition's status up to date and serves it, if its names allow that. Returns whether
+/// its accepted names changed.
+fn settle(server: &ApiServer, entry: &Arc<Entry>, object: Value, spec_is_new: bool) -> bool {
+    let Some((plural, group)) = entry.meta.name.split_once('.') else { return false };
+    let now = format!("{:.0}", server.clock().now());
+    let steps = status::steps(&object, || status::Taken::of_group(server, group), &now);
+    let outcome = steps.last().unwrap_or(&object["status"]);
+    let names_are_new = outcome["acceptedNames"] != object["status"]["acceptedNames"];
+    if (spec_is_new || !steps.is_empty()) && status::is_true(outcome, "Established") {
+        // What is served has the accepted names, whatever the spec would like.
+        let mut served = object.clone();
+        served["spec"]["names"] = outcome["acceptedNames"].clone();
+        match crd::definitions_of(&served) {
             Ok(definitions) => install(server, group, plural, definitions),
+            // Only objects that were stored without validation come here.
             Err(causes) => {
-                // Only objects that were stored without validation come here.
                 tracing::warn!(crd = &*entry.meta.name, ?causes, "failed to serve a definition");
-                return;
             }
         }
     }
-    if spec_is_new {
-        status::write(server, entry, object);
+    status::write(server, entry, &object, &steps);
+    names_are_new
+}
+
+/// Looks again at definitions of a group that have not got all their names: some may be free now.
+fn reconsider(server: &ApiServer, group: &str) {
+    let mut others = status::definitions(server, group);
+    // Each of them frees names at most once, for the others.
+    for _ in 0..others.len() {
+        let mut freed = false;
+        for (entry, object) in others {
+            let waits = object["spec"]["names"] != object["status"]["acceptedNames"];
+            if waits && entry.meta.deletion_timestamp.is_none() {
+                freed |= settle(server, &entry, object, false);
+            }
+        }
+        if !freed {
+            return;
+        }
+        others = status::definitions(server, group);
     }
 }
 
@@ -99,9 +135,15 @@ fn install(
     plural: &str,
     mut definitions: Vec<ResourceDefinition>,
 ) {
-    for definition in &mut definitions {
-        if let Some(before) = server.resolve(group, &definition.version, plural) {
-            definition.strategy = before.definition.strategy;
+    let resources = server.resources();
+    if let Some(before) = resources.iter().find(|resource| resource.is(group, plural)) {
+        let versions = before.versions.all();
+        for definition in &mut definitions {
+            let same = versions.iter().find(|it| it.definition.version == definition.version);
+            definition.strategy = match same {
+                Some(version) => version.definition.strategy,
+                None => Strategy { convert: before.versions.native(), ..Strategy::default() },
+            };
         }
     }
     server.reinstall(group, plural, definitions);
@@ -112,8 +154,9 @@ fn key(server: &ApiServer) -> Option<Arc<ResourceKey>> {
     Some(server.resolve(GROUP, "v1", PLURAL)?.key.clone())
 }
 
-/// A definition or instance, to be stored; `fields` are the values of its selectable fields.
-fn draft(mut object: Value, fields: Box<[Box<str>]>) -> Option<Draft> {
+/// A definition or instance, to be stored; `fields` are the values of its selectable fields, and
+/// `definition` is what [`Entry::definition`] is to be.
+fn draft(mut object: Value, fields: Box<[Box<str>]>, definition: u64) -> Option<Draft> {
     let object = object.as_object_mut()?;
     let mut metadata = object.remove("metadata")?;
     metadata.as_object_mut()?.remove("resourceVersion");
@@ -124,12 +167,13 @@ fn draft(mut object: Value, fields: Box<[Box<str>]>) -> Option<Draft> {
         metadata: inner(&metadata),
         body: inner(&Value::Object(std::mem::take(object))),
         fields,
+        definition,
     })
 }
 
 /// The write that turns `entry` into `object`.
 fn rewrite(entry: &Entry, object: Value) -> Option<Draft> {
-    draft(object, entry.fields.clone())
+    draft(object, entry.fields.clone(), entry.definition)
 }
 
 /// An object's fields, encoded, without the braces.

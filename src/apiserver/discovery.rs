@@ -44,6 +44,8 @@ const ALL_VERBS: &[&str] =
 /// The same verbs in the order in which kube-apiserver gives those of custom resources.
 const CUSTOM_VERBS: &[&str] =
     &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+/// Of custom resources whose definition is about to go.
+const TERMINATING_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "watch"];
 const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 /// Resources that do not take all verbs.
 const OTHER_VERBS: &[(&str, &str, &[&str])] = &[
@@ -156,6 +158,7 @@ fn verbs(definition: &ResourceDefinition) -> &'static [&'static str] {
         .find(|(group, plural, _)| *group == &*definition.group && *plural == &*definition.plural);
     match (other, definition.origin) {
         (Some((_, _, verbs)), _) => verbs,
+        (None, Origin::Custom) if definition.serving.terminating => TERMINATING_VERBS,
         (None, Origin::BuiltIn) => ALL_VERBS,
         (None, Origin::Custom) => CUSTOM_VERBS,
     }

@@ -17,7 +17,9 @@ mod answer;
 mod authentication;
 mod body;
 mod continuation;
+mod conversion;
 mod counters;
+mod depth;
 mod documents;
 mod duplicates;
 mod events;
@@ -34,8 +36,11 @@ mod scale;
 mod selection;
 mod server;
 mod strategy;
+mod versions;
 mod view;
 mod watch;
+#[allow(dead_code, reason = "its callers come with admission and conversion")]
+mod webhook;
 mod write;
 
 #[cfg(test)]
@@ -45,5 +50,6 @@ pub use counters::Counts;
 pub use profile::{Profile, ResourceSet};
 pub use request::RequestInfo;
 pub use server::{ApiServer, Identity, Options};
+pub use webhook::{ServiceUrl, ServiceUrls, ServiceUrlsError};
 
 pub(crate) use answer::{json_response, status_response};

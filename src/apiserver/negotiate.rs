@@ -91,6 +91,16 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Box<Status>> {
     Ok(plain)
 }
 
+/// Completes a refusal: where there are watches, their media types are on offer, too.
+pub(super) fn offering_streams(mut status: Box<Status>) -> Box<Status> {
+    if status.message == SERVED {
+        status.message.push_str(
+            ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
+        );
+    }
+    status
+}
+
 fn read_choice(choice: &str) -> Option<Accepted> {
     let mut parts = choice.split(';').map(str::trim);
     let encoding = match parts.next()? {

@@ -162,8 +162,7 @@ mod tests {
     use crate::machinery::builtin;
 
     fn server() -> ApiServer {
-        let options =
-            Options { clock: Clock::wall(), history_bytes: 1 << 20, git_version: "v1.36.2".into() };
+        let options = Options::new(Clock::wall());
         ApiServer::new(&Profile::new(builtin::definitions()), options)
     }
 

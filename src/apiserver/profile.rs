@@ -9,10 +9,10 @@ use indexmap::{Equivalent, IndexMap};
 use super::crds;
 use super::documents::Documents;
 use super::strategy::{self, Rules};
+use super::versions::Versions;
 use crate::machinery::definition::{Origin, ResourceDefinition};
-use crate::machinery::gvk::join_api_version;
 use crate::machinery::table::{self, Printer};
-use crate::store::ResourceKey;
+use crate::store::{Entry, ResourceKey};
 
 /// What many API servers have in common: the resource definitions and everything derived from
 /// them. Shared by `Arc`.
@@ -52,9 +52,35 @@ impl ResourceSet {
     /// The set with more definitions; same names are replaced in place.
     pub(crate) fn with(&self, definitions: Vec<ResourceDefinition>) -> Self {
         let mut index = self.index.clone();
-        for definition in definitions {
-            let resource = Arc::new(Resource::new(definition, &index));
-            index.insert(Name::of(&resource.definition), resource);
+        for (key, definitions) in by_resource(definitions) {
+            let of_resource = |resource: &&Arc<Resource>| resource.key == key;
+            let before = index.values().find(of_resource).map(|it| it.versions.clone());
+            let versions = Arc::new(Versions::new(before.as_deref(), definitions));
+            let key = index.values().find(of_resource).map_or(key.clone(), |it| it.key.clone());
+            for (position, version) in versions.all().iter().enumerate() {
+                let name = Name::of(&version.definition);
+                if !version.definition.serving.served {
+                    index.shift_remove(&name);
+                    continue;
+                }
+                let resource = Resource::new(key.clone(), versions.clone(), position);
+                index.insert(name, Arc::new(resource));
+            }
+        }
+        Self::of(index)
+    }
+
+    /// The set with the same resources, one of which can only be emptied. Watches go on.
+    pub(crate) fn with_terminating(&self, group: &str, plural: &str) -> Self {
+        let mut index = self.index.clone();
+        let found = index.values().find(|it| it.is(group, plural)).cloned();
+        if let Some(found) = found {
+            let versions = Arc::new(found.versions.terminating());
+            for resource in index.values_mut().filter(|it| it.is(group, plural)) {
+                let position = resource.position;
+                let key = resource.key.clone();
+                *resource = Arc::new(Resource::new(key, versions.clone(), position));
+            }
         }
         Self::of(index)
     }
@@ -96,6 +122,18 @@ impl ResourceSet {
     }
 }
 
+/// Definitions by resource, in the order in which resources come first.
+fn by_resource(
+    definitions: Vec<ResourceDefinition>,
+) -> IndexMap<Arc<ResourceKey>, Vec<ResourceDefinition>> {
+    let mut resources: IndexMap<Arc<ResourceKey>, Vec<ResourceDefinition>> = IndexMap::new();
+    for definition in definitions {
+        let (group, plural) = (definition.group.clone(), definition.plural.clone());
+        resources.entry(Arc::new(ResourceKey { group, plural })).or_default().push(definition);
+    }
+    resources
+}
+
 /// Group, version and plural name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name {
@@ -129,38 +167,49 @@ pub(crate) struct Resource {
     /// `{"apiVersion":"v1","kind":"ConfigMap",`: how its objects begin.
     pub(crate) prefix: Bytes,
     /// `apiVersion` of its objects.
-    pub(crate) api_version: Box<str>,
+    pub(crate) api_version: Arc<str>,
     /// What its kind does beyond the schema.
     pub(super) rules: &'static Rules,
     /// Differs between any two resources of the process, and so between states of a definition.
     pub(crate) serial: u64,
+    /// All versions of the resource.
+    pub(crate) versions: Arc<Versions>,
+    /// Which of the versions this is.
+    position: usize,
     /// Compiled columns of Tables, made when first asked for.
     printer: OnceLock<Printer>,
 }
 
 impl Resource {
-    fn new(definition: ResourceDefinition, others: &IndexMap<Name, Arc<Self>>) -> Self {
-        let key = others
-            .values()
-            .find(|other| {
-                other.key.group == definition.group && other.key.plural == definition.plural
-            })
-            .map(|other| other.key.clone());
-        let key = key.unwrap_or_else(|| {
-            let (group, plural) = (definition.group.clone(), definition.plural.clone());
-            Arc::new(ResourceKey { group, plural })
-        });
-        let api_version = join_api_version(&definition.group, &definition.version);
-        let prefix = format!(r#"{{"apiVersion":"{api_version}","kind":"{}","#, definition.kind);
+    fn new(key: Arc<ResourceKey>, versions: Arc<Versions>, position: usize) -> Self {
+        let own = &versions.all()[position];
         Self {
-            rules: strategy::of(&definition),
-            definition: Arc::new(definition),
+            rules: strategy::of(&own.definition),
+            definition: own.definition.clone(),
             key,
-            prefix: prefix.into(),
-            api_version: api_version.into(),
+            prefix: own.prefix.clone(),
+            api_version: own.api_version.clone(),
             serial: GENERATION.fetch_add(1, Ordering::Relaxed),
+            position,
             printer: OnceLock::new(),
+            versions,
         }
+    }
+
+    /// This version among the others.
+    pub(crate) fn version(&self) -> &super::versions::Version {
+        &self.versions.all()[self.position]
+    }
+
+    /// Whether objects are stored in this version.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.position == self.versions.storage_position()
+    }
+
+    /// Whether a stored object says what this version shows of it, apiVersion aside. Hardly ever
+    /// false: costs two comparisons.
+    pub(crate) fn shows(&self, entry: &Entry) -> bool {
+        self.versions.shows(self.position, entry)
     }
 
     /// The columns of Tables: the definition's own, or those of its kind.

@@ -7,13 +7,14 @@ use http::Response;
 
 use super::answer;
 use super::continuation::Continuation;
+use super::conversion;
 use super::negotiate;
 use super::options::{ListOptions, Match, revision_syntax};
 use super::route::Call;
 use super::selection::Selection;
 use super::view::{ListMeta, View};
 use crate::machinery::status::Status;
-use crate::store::{Page, RangeQuery};
+use crate::store::{Entry, Page, RangeQuery};
 
 /// How long a read waits for a revision that the server has not reached.
 /// (kubernetes 1.36: cacher/watch_cache.go, blockTimeout)
@@ -28,6 +29,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
         wait_for(call, wanted).await?;
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
+    let entry = conversion::shown(call.server, &call.resource, &entry).await?;
     if accepted.shape == super::negotiate::Shape::Object
         && entry.prefix() == &call.resource.prefix[..]
     {
@@ -62,9 +64,8 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>>
         at: plan.at,
         limit: plan.limit,
     };
-    let page = match read_page(call, query, &selection) {
-        Ok(page) => page,
-        Err(_) => return Ok(expired(&plan)),
+    let Some(page) = page(call, query, &selection).await? else {
+        return Ok(expired(&plan));
     };
     let mut meta = ListMeta { revision: page.revision, ..ListMeta::default() };
     if let (Some(last), true) = (page.entries.last(), page.remaining > 0) {
@@ -78,11 +79,43 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>>
     Ok(answer::encoded(200, accepted.encoding, body))
 }
 
-/// Reads the selected objects; a selector that names one object reads only that.
+/// The selected objects, as the requested version shows them; `None` if the wanted revision is no
+/// longer known.
+pub(super) async fn page(
+    call: &Call<'_>,
+    query: RangeQuery<'_>,
+    selection: &Selection,
+) -> Result<Option<Page>, Box<Status>> {
+    // Fields of objects that are not shown as they are stored are only known afterwards.
+    let mut unknown = false;
+    let mut keep = |entry: &Entry| {
+        let shown = call.resource.shows(entry);
+        unknown |= !shown && selection.has_fields();
+        if shown { selection.matches(entry) } else { selection.matches_metadata(entry) }
+    };
+    let Ok(mut page) = read_page(call, query, selection, &mut keep) else { return Ok(None) };
+    if !unknown {
+        conversion::show(call.server, &call.resource, &mut page.entries).await?;
+        return Ok(Some(page));
+    }
+    let everything = RangeQuery { limit: 0, ..query };
+    let keep = |entry: &Entry| selection.matches_metadata(entry);
+    let Ok(mut page) = read_page(call, everything, selection, keep) else { return Ok(None) };
+    conversion::show(call.server, &call.resource, &mut page.entries).await?;
+    page.entries.retain(|entry| selection.matches(entry));
+    if query.limit > 0 && page.entries.len() > query.limit {
+        page.remaining = page.entries.len() - query.limit;
+        page.entries.truncate(query.limit);
+    }
+    Ok(Some(page))
+}
+
+/// Reads the objects that pass `keep`; a selector that names one object reads only that.
 fn read_page(
     call: &Call<'_>,
     query: RangeQuery<'_>,
     selection: &Selection,
+    mut keep: impl FnMut(&Entry) -> bool,
 ) -> Result<Page, crate::store::Compacted> {
     let store = call.server.store();
     if let (Some(name), Some(namespace), None, None) =
@@ -92,10 +125,10 @@ fn read_page(
         // followed by a watch, but never older.
         let revision = store.revision();
         let entry = store.get(query.resource, namespace, name);
-        let entries = entry.filter(|entry| selection.matches(entry)).into_iter().collect();
+        let entries = entry.filter(|entry| keep(entry)).into_iter().collect();
         return Ok(Page { entries, revision, remaining: 0 });
     }
-    store.range(query, |entry| selection.matches(entry))
+    store.range(query, keep)
 }
 
 /// From where and when a list reads.

@@ -30,8 +30,8 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// Reads method and URI. `None` for a path that can name nothing (bad escapes, empty or dot
-    /// segments), which is answered with 404.
+    /// Reads method and URI. `None` for a path that can name nothing (bad escapes), which is
+    /// answered with 404.
     pub fn parse(method: &Method, uri: &Uri) -> Option<Self> {
         let mut info = Self {
             path: uri.path().to_owned(),
@@ -39,10 +39,10 @@ impl RequestInfo {
             query: parse_query(uri.query().unwrap_or_default()),
             ..Self::default()
         };
-        let mut segments = Vec::with_capacity(8);
-        for segment in uri.path().strip_prefix('/')?.split('/') {
-            segments.push(decode(segment, false)?);
-        }
+        // Like kube-apiserver, this sees no difference between a slash and an encoded one.
+        let decoded = decode(uri.path(), false)?;
+        let segments = decoded.strip_prefix('/')?.trim_matches('/').split('/');
+        let segments: Vec<String> = segments.map(str::to_owned).collect();
         let rest = match segments.first().map(String::as_str) {
             Some("api") if segments.len() > 2 => {
                 info.version = segments[1].clone();
@@ -55,13 +55,6 @@ impl RequestInfo {
             }
             _ => return Some(info),
         };
-        let rest = match rest {
-            [path @ .., last] if last.is_empty() => path,
-            path => path,
-        };
-        if rest.iter().any(|segment| matches!(segment.as_str(), "" | "." | "..")) {
-            return None;
-        }
         info.read_resource(rest);
         if info.is_resource {
             info.verb = info.resource_verb(method, rest.first().is_some_and(|it| it == "watch"));
@@ -219,6 +212,9 @@ mod tests {
         check("PATCH", "/apis/g/v1/namespaces/a/ws/w/status", "patch", "a", "ws", "w", "status");
         check("DELETE", "/apis/g/v1/namespaces/a/ws", "deletecollection", "a", "ws", "", "");
         check("DELETE", "/apis/g/v1/ws/x%2Ey", "delete", "", "ws", "x.y", "");
+        check("GET", "/api/v1/pods/", "list", "", "pods", "", "");
+        check("GET", "/api/v1/namespaces/a/ws/..%2f..%2fx", "get", "a", "ws", "..", "../x");
+        check("GET", "/api//v1//namespaces", "list", "", "v1", "", "namespaces");
     }
 
     #[test]
@@ -229,9 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn dots_and_bad_escapes_name_nothing() {
-        for uri in ["/api/v1/pods/%2e%2e", "/api/v1//pods", "/api/v1/pods/%zz", "/api/v1/pods/%ff"]
-        {
+    fn bad_escapes_name_nothing() {
+        for uri in ["/api/v1/pods/%zz", "/api/v1/pods/%ff"] {
             assert_eq!(RequestInfo::parse(&Method::GET, &uri.parse().unwrap()), None, "{uri}");
         }
     }

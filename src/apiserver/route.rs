@@ -10,8 +10,8 @@ use super::request::RequestInfo;
 use super::reviews::{self, Review};
 use super::server::{ApiServer, Identity};
 use super::{
-    answer, authorization, discovery, events, health, impersonation, openapi, read, scale, watch,
-    write,
+    answer, authorization, discovery, events, health, impersonation, negotiate, openapi, read,
+    scale, watch, write,
 };
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -79,7 +79,7 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
         Err(status) => return answer::status_response(&status),
     };
     if let Err(status) = authorization::authorize(&info, &identity) {
-        return answer::status_response(&status);
+        return answer::unsniffed(answer::status_response(&status));
     }
     if !info.is_resource {
         return other(server, &info, &parts.headers);
@@ -109,6 +109,9 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
     if call.resource.is("", "endpoints") {
         answer::warn(&mut response, &[ENDPOINTS_DEPRECATED.to_owned()]);
     }
+    if let Some(warning) = &call.resource.definition.serving.deprecation {
+        answer::warn(&mut response, &[warning.to_string()]);
+    }
     server.counters().answered(info.verb, &key, response.status().as_u16());
     response
 }
@@ -134,6 +137,7 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
         let across = definition.namespaced && info.name.is_empty();
         match info.verb {
             "list" | "watch" if across => {}
+            _ if !call.resource.is_built_in() => return Ok(answer::not_found_page()),
             _ if across => return Err(Status::method_not_allowed()),
             _ => return Err(Status::resource_not_served()),
         }
@@ -151,11 +155,12 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
             verb => Err(unsupported(call, verb)),
         },
         "scale" if definition.subresources.scale.is_some() => match info.verb {
-            "get" => scale::get(call),
+            "get" => scale::get(call).await,
             "update" => scale::update(call, body).await,
             "patch" => scale::patch(call, body).await,
             verb => Err(unsupported(call, verb)),
         },
+        _ if !call.resource.is_built_in() => Err(call.not_found()),
         _ => Err(Status::resource_not_served()),
     }
 }
@@ -163,9 +168,13 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
 /// Answers a request for objects themselves.
 async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>> {
     let named = !call.info.name.is_empty();
+    if let Some(why) = unusable_segment(&call.info.name) {
+        let name = &call.info.name;
+        return Err(Status::bad_request(format!("Name parameter invalid: \"{name}\": {why}")));
+    }
     match (call.info.verb, named) {
         ("get", true) => read::get(call).await,
-        ("list", false) => read::list(call).await,
+        ("list", false) => read::list(call).await.map_err(negotiate::offering_streams),
         ("watch", _) => watch::watch(call),
         ("create", false) => write::create(call, body).await,
         ("update", true) => write::update(call, write::Target::Main, body).await,
@@ -175,6 +184,16 @@ async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>
             write::delete_collection(call, body).await
         }
         _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Why a name can stand in no path. (kubernetes 1.36: apimachinery/pkg/api/validation/path)
+fn unusable_segment(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        _ if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
     }
 }
 

@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 use super::answer;
 use super::body::{self, Decoded};
+use super::conversion;
 use super::negotiate;
 use super::route::Call;
 use super::write::{PatchBody, Target, Write};
 use crate::machinery::definition::ScalePaths;
 use crate::machinery::patch::json::JsonPatch;
 use crate::machinery::status::{Cause, Status};
-use crate::store::Entry;
 
 /// Answers a get.
-pub(super) fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
     let accepted = negotiate::negotiate(call.headers)?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    let object = parse(&entry)?;
+    let object = conversion::tree(call.server, &call.resource, &entry).await?;
     let scale = scale_of(paths(call)?, &object);
     Ok(answer::encoded(200, accepted.encoding, scale.to_string()))
 }
@@ -36,7 +36,8 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
     let write = Write::new(call, Target::Scale, "PatchOptions")?;
     let bytes = body::read(body).await?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    let mut scale = scale_of(paths(call)?, &parse(&entry)?);
+    let mut scale =
+        scale_of(paths(call)?, &conversion::tree(call.server, &call.resource, &entry).await?);
     match body::media_type(call.headers).as_str() {
         "application/json-patch+json" => JsonPatch::parse(&bytes)?.apply(&mut scale)?,
         // A Scale has no lists, so the two merge patches and apply do the same.
@@ -71,30 +72,27 @@ async fn store(
         return Err(Status::invalid("autoscaling", "Scale", name, vec![cause]));
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    let mut object = parse(&entry)?;
-    object["apiVersion"] = (*call.resource.api_version).into();
+    let mut object = conversion::tree(call.server, &call.resource, &entry).await?;
     set(&mut object, &paths.spec_replicas, replicas.into());
     let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     object["metadata"]["resourceVersion"] = version.into();
     let uid = scale["metadata"]["uid"].as_str().unwrap_or_default();
     object["metadata"]["uid"] = uid.into();
-    let object = write.admit(Decoded { value: object, duplicates: Vec::new() })?;
+    let object = write.admit(Decoded::new(object, Vec::new()))?;
     let response = write.put(object).await?;
     if !response.status().is_success() {
         return Ok(response);
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    Ok(answer::json_response(200, scale_of(paths, &parse(&entry)?).to_string()))
+    Ok(answer::json_response(
+        200,
+        scale_of(paths, &conversion::tree(call.server, &call.resource, &entry).await?).to_string(),
+    ))
 }
 
 fn paths<'a>(call: &'a Call<'_>) -> Result<&'a ScalePaths, Box<Status>> {
     let scale = call.resource.definition.subresources.scale.as_ref();
     scale.ok_or_else(Status::resource_not_served)
-}
-
-fn parse(entry: &Entry) -> Result<Value, Box<Status>> {
-    serde_json::from_slice(&entry.raw)
-        .map_err(|error| Status::internal(format!("a stored object is malformed: {error}")))
 }
 
 /// The Scale of an object.

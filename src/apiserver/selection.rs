@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::options::ListOptions;
 use super::profile::Resource;
-use crate::machinery::definition::ResourceDefinition;
+use crate::machinery::definition::{Origin, ResourceDefinition};
 use crate::machinery::selector::{FieldSelector, LabelSelector};
 use crate::machinery::status::Status;
 use crate::store::Entry;
@@ -30,6 +30,12 @@ enum Field {
     Namespace,
     /// Index into the definition's selectable fields.
     Selectable(usize),
+}
+
+impl FieldTerm {
+    fn accepts(&self, value: &str) -> bool {
+        (value == self.value) == self.equals
+    }
 }
 
 impl Selection {
@@ -63,33 +69,47 @@ impl Selection {
         self.fields.iter().find(named).map(|term| term.value.as_str())
     }
 
-    /// Whether an object is selected.
+    /// Whether fields other than metadata select.
+    pub(super) fn has_fields(&self) -> bool {
+        self.fields.iter().any(|term| matches!(term.field, Field::Selectable(_)))
+    }
+
+    /// Whether an object is selected that is as the requested version shows it.
     pub(super) fn matches(&self, entry: &Entry) -> bool {
+        self.matches_metadata(entry)
+            && self.fields.iter().all(|term| match term.field {
+                Field::Name | Field::Namespace => true,
+                Field::Selectable(index) => {
+                    term.accepts(entry.fields.get(index).map_or("", |value| value))
+                }
+            })
+    }
+
+    /// Whether an object's metadata does not speak against it.
+    pub(super) fn matches_metadata(&self, entry: &Entry) -> bool {
         if !self.labels.is_empty() && !self.labels.matches_by(|key| entry.meta.labels.get(key)) {
             return false;
         }
-        self.fields.iter().all(|term| {
-            let value = match term.field {
-                Field::Name => &*entry.meta.name,
-                Field::Namespace => &*entry.meta.namespace,
-                Field::Selectable(index) => entry.fields.get(index).map_or("", |value| value),
-            };
-            (value == term.value) == term.equals
+        self.fields.iter().all(|term| match term.field {
+            Field::Name => term.accepts(&entry.meta.name),
+            Field::Namespace => term.accepts(&entry.meta.namespace),
+            Field::Selectable(_) => true,
         })
     }
 }
 
 fn resolve(definition: &ResourceDefinition, path: &str) -> Result<Field, Box<Status>> {
+    let is_custom = definition.origin == Origin::Custom;
     match path {
         "metadata.name" => return Ok(Field::Name),
-        "metadata.namespace" => return Ok(Field::Namespace),
+        "metadata.namespace" if definition.namespaced || !is_custom => return Ok(Field::Namespace),
         _ => {}
     }
     let selectable: &[Arc<str>] = &definition.selectable_fields;
     if let Some(index) = selectable.iter().position(|known| &**known == path) {
         return Ok(Field::Selectable(index));
     }
-    Err(Status::bad_request(if selectable.is_empty() {
+    Err(Status::bad_request(if selectable.is_empty() && !is_custom {
         format!(
             "\"{path}\" is not a known field selector: only \"metadata.name\", \
              \"metadata.namespace\""

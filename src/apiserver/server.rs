@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Request, Response};
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::counters::{Counters, Counts};
 use super::garbage::{Feed, GcReceiver};
 use super::profile::{Profile, Resource, ResourceSet};
+use super::webhook::{Caller, ServiceUrls};
 use crate::clock::Clock;
 use crate::machinery::definition::ResourceDefinition;
 use crate::store::Store;
@@ -48,6 +50,20 @@ pub struct Options {
     pub history_bytes: usize,
     /// `gitVersion` of `/version`, e.g. `v1.36.2`.
     pub git_version: String,
+    /// Where webhooks listen that are named by a Service, if not where its endpoints say.
+    pub webhooks: ServiceUrls,
+}
+
+impl Options {
+    /// The options of a server that differs from others in nothing but its clock.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            history_bytes: 1 << 20,
+            git_version: "v1.36.2".to_owned(),
+            webhooks: ServiceUrls::default(),
+        }
+    }
 }
 
 /// A Kubernetes API server without a transport. Cheap to clone; all clones are one.
@@ -62,8 +78,12 @@ struct Inner {
     /// What is served now. Replaced as a whole when resources are installed or removed; readers
     /// take the `Arc` and go on with it.
     resources: RwLock<Arc<ResourceSet>>,
+    /// Rung after every change of `resources`, for watches of what is served no longer.
+    resources_changed: Notify,
     garbage: Feed,
     counters: Counters,
+    /// Connections to webhooks, made by calls.
+    webhooks: Caller,
     /// Cancelled by [`ApiServer::shutdown`]; ends watches.
     stop: CancellationToken,
 }
@@ -75,8 +95,10 @@ impl ApiServer {
             store: Store::new(options.history_bytes),
             options,
             resources: RwLock::new(profile.resources()),
+            resources_changed: Notify::new(),
             garbage: Feed::default(),
             counters: Counters::default(),
+            webhooks: Caller::default(),
             stop: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -110,14 +132,12 @@ impl ApiServer {
 
     /// Serves more resources, or replaces those with the same group, version and plural name.
     pub fn install(&self, definitions: Vec<ResourceDefinition>) {
-        let mut resources = self.inner.resources.write();
-        *resources = Arc::new(resources.with(definitions));
+        self.replace_resources(|resources| resources.with(definitions));
     }
 
     /// Stops serving all versions of a resource. Its objects stay in the store.
     pub fn uninstall(&self, group: &str, plural: &str) {
-        let mut resources = self.inner.resources.write();
-        *resources = Arc::new(resources.without(group, plural));
+        self.replace_resources(|resources| resources.without(group, plural));
     }
 
     /// Replaces all versions of a resource at one stroke.
@@ -127,8 +147,24 @@ impl ApiServer {
         plural: &str,
         definitions: Vec<ResourceDefinition>,
     ) {
+        self.replace_resources(|resources| resources.without(group, plural).with(definitions));
+    }
+
+    /// Lets a resource be emptied only, because its definition is about to go.
+    pub(crate) fn set_terminating(&self, group: &str, plural: &str) {
+        self.replace_resources(|resources| resources.with_terminating(group, plural));
+    }
+
+    fn replace_resources(&self, change: impl FnOnce(&ResourceSet) -> ResourceSet) {
         let mut resources = self.inner.resources.write();
-        *resources = Arc::new(resources.without(group, plural).with(definitions));
+        *resources = Arc::new(change(&resources));
+        drop(resources);
+        self.inner.resources_changed.notify_waiters();
+    }
+
+    /// Rung after every change of what is served.
+    pub(crate) fn resources_changed(&self) -> &Notify {
+        &self.inner.resources_changed
     }
 
     /// Deletions and owner changes from now on; an earlier subscription ends.
@@ -156,6 +192,10 @@ impl ApiServer {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    pub(crate) fn webhooks(&self) -> &Caller {
+        &self.inner.webhooks
     }
 
     pub(crate) fn stopped(&self) -> &CancellationToken {

@@ -14,7 +14,7 @@ use super::{ApiServer, Identity, Options, Profile};
 use crate::clock::Clock;
 use crate::machinery::builtin;
 use crate::machinery::definition::{
-    Origin, ResourceDefinition, ScalePaths, Strategy, Subresources,
+    Origin, ResourceDefinition, ScalePaths, Serving, Strategy, Subresources,
 };
 use crate::machinery::schema::Schema;
 
@@ -57,6 +57,7 @@ fn widget(version: &str) -> ResourceDefinition {
         },
         selectable_fields: vec!["spec.color".into()],
         strategy: Strategy::default(),
+        serving: Serving::default(),
     }
 }
 
@@ -78,11 +79,8 @@ impl Harness {
     async fn with_history(history_bytes: usize) -> Self {
         let mut definitions = builtin::definitions();
         definitions.extend([widget("v1"), widget("v2")]);
-        let options = Options {
-            clock: Clock::virtual_from("2026-01-02T03:04:05Z".parse().unwrap()),
-            history_bytes,
-            git_version: "v1.36.2".into(),
-        };
+        let clock = Clock::virtual_from("2026-01-02T03:04:05Z".parse().unwrap());
+        let options = Options { history_bytes, ..Options::new(clock) };
         let harness = Self { server: ApiServer::new(&Profile::new(definitions), options) };
         harness.post("/api/v1/namespaces", json!({"metadata": {"name": "a"}})).await.ok();
         harness

@@ -19,6 +19,7 @@ use http::Response;
 use serde_json::Value;
 
 use super::answer;
+use super::conversion;
 use super::negotiate;
 use super::options::{ListOptions, revision_syntax};
 use super::read;
@@ -36,6 +37,9 @@ const BOOKMARK_DELAY: Duration = Duration::from_secs(1);
 /// Shortest and longest life of a watch whose client sets no limit.
 /// (kubernetes 1.36: endpoints/handlers/get.go, minRequestTimeout)
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Life of a watch whose resource has another definition, or none any more.
+/// (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/customresource_handler.go, tearDown)
+const RETIREMENT: Duration = Duration::from_secs(1);
 /// Events read from the log at once.
 const BATCH: usize = 256;
 /// Bytes after which a chunk of initial events is sent.
@@ -64,6 +68,7 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
         bookmarks: options.allow_bookmarks,
         bookmark_due: None,
         headers: Headers::Included,
+        is_retired: false,
         deadline: Box::pin(async move { clock.sleep(timeout).await }),
     };
     watcher.begin(start);
@@ -130,13 +135,38 @@ struct Watcher {
     bookmark_due: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Only the first Table of a watch says what its columns are.
     headers: Headers,
+    /// Whether the watch ends soon, because its resource was replaced.
+    is_retired: bool,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// An event before it is written.
+enum Shown {
+    /// What is stored is what is shown.
+    AsStored,
+    Converted(Event),
+    /// The watch is over.
+    Failed,
+}
+
+type Bell<'a, 'b> = Pin<&'a mut tokio::sync::futures::Notified<'b>>;
+
+/// What a watcher waits for.
+struct News<'a, 'b> {
+    /// The resource changed.
+    notified: Bell<'a, 'b>,
+    /// Anything changed.
+    progress: Bell<'a, 'b>,
+    /// What is served changed.
+    replaced: Bell<'a, 'b>,
 }
 
 /// Why a waiting watcher woke up.
 enum Wake {
     /// The resource changed, or anything did.
     Changed,
+    /// What is served changed.
+    Replaced,
     /// A bookmark is due.
     Bookmark,
     /// The watch ends.
@@ -157,8 +187,13 @@ impl Watcher {
                     at: None,
                     limit: 0,
                 };
+                let resource = &self.view.resource;
+                let keep = |entry: &Entry| match resource.shows(entry) {
+                    true => self.selection.matches(entry),
+                    false => self.selection.matches_metadata(entry),
+                };
                 // The latest state is never compacted.
-                if let Ok(page) = store.range(query, |entry| self.selection.matches(entry)) {
+                if let Ok(page) = store.range(query, keep) {
                     self.position = page.revision;
                     self.initial = page.entries.into_iter();
                 }
@@ -174,12 +209,13 @@ impl Watcher {
             match self.phase {
                 Phase::Over => return None,
                 Phase::Initial { bookmark } => {
-                    let chunk = self.initial_chunk(bookmark);
+                    let chunk = self.initial_chunk(bookmark).await;
                     if !chunk.is_empty() {
                         return Some(chunk.into());
                     }
                 }
                 Phase::Live => {
+                    let server = self.server.clone();
                     let store = self.server.store().clone();
                     let changed = store.changed(&self.view.resource.key);
                     let notified = changed.notified();
@@ -188,17 +224,22 @@ impl Watcher {
                     let progress = store.progress().notified();
                     tokio::pin!(progress);
                     progress.as_mut().enable();
+                    let replaced = server.resources_changed().notified();
+                    tokio::pin!(replaced);
+                    replaced.as_mut().enable();
+                    self.retire_if_replaced();
                     // Read before the log: all events up to it will have been seen.
                     let revision = store.revision();
-                    let chunk = self.log_chunk();
+                    let chunk = self.log_chunk().await;
                     if !chunk.is_empty() {
                         return Some(chunk.into());
                     }
                     if self.position < revision && self.caught_up() {
                         self.position = revision;
                     }
-                    match self.wait(notified, progress, revision).await {
-                        Wake::Changed => {}
+                    let news = News { notified, progress, replaced };
+                    match self.wait(news, revision).await {
+                        Wake::Changed | Wake::Replaced => {}
                         Wake::End => return None,
                         Wake::Bookmark => {
                             if let Some(chunk) = self.bookmark() {
@@ -208,6 +249,22 @@ impl Watcher {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets the watch end soon if its resource is another one now.
+    fn retire_if_replaced(&mut self) {
+        let resource = &self.view.resource;
+        if self.is_retired || resource.is_built_in() {
+            return;
+        }
+        let definition = &resource.definition;
+        let (group, version, plural) = (&definition.group, &definition.version, &definition.plural);
+        let now = self.server.resolve(group, version, plural);
+        if now.is_none_or(|now| now.versions.epoch != resource.versions.epoch) {
+            self.is_retired = true;
+            let clock = self.server.clock().clone();
+            self.deadline = Box::pin(async move { clock.sleep(RETIREMENT).await });
         }
     }
 
@@ -221,8 +278,7 @@ impl Watcher {
     /// Waits for news.
     async fn wait(
         &mut self,
-        notified: Pin<&mut tokio::sync::futures::Notified<'_>>,
-        progress: Pin<&mut tokio::sync::futures::Notified<'_>>,
+        News { notified, progress, replaced }: News<'_, '_>,
         revision: u64,
     ) -> Wake {
         if self.bookmarks && self.bookmark_due.is_none() && revision > self.reported {
@@ -241,6 +297,7 @@ impl Watcher {
             biased;
             () = self.server.stopped().cancelled() => Wake::End,
             () = notified => Wake::Changed,
+            () = replaced, if !self.is_retired => Wake::Replaced,
             () = progress, if waits_for_progress => Wake::Changed,
             () = bookmark => Wake::Bookmark,
             () = &mut self.deadline => Wake::End,
@@ -264,10 +321,13 @@ impl Watcher {
     }
 
     /// Initial events, as many as fit a chunk, and what follows the last.
-    fn initial_chunk(&mut self, bookmark: bool) -> Vec<u8> {
+    async fn initial_chunk(&mut self, bookmark: bool) -> Vec<u8> {
         let mut chunk = Vec::new();
         while let Some(entry) = self.initial.next() {
-            self.write_object(&mut chunk, "ADDED", &entry);
+            let Some(entry) = self.shown(&mut chunk, &entry).await else { return chunk };
+            if self.selection.matches(&entry) {
+                self.write_object(&mut chunk, "ADDED", &entry);
+            }
             if chunk.len() >= CHUNK {
                 return chunk;
             }
@@ -280,7 +340,7 @@ impl Watcher {
     }
 
     /// The selected events behind the position; an ERROR event if they are gone.
-    fn log_chunk(&mut self) -> Vec<u8> {
+    async fn log_chunk(&mut self) -> Vec<u8> {
         let mut chunk = Vec::new();
         loop {
             let store = self.server.store();
@@ -291,13 +351,49 @@ impl Watcher {
                 }
                 Ok(events) => {
                     for event in &events {
-                        self.write_event(&mut chunk, event);
+                        match self.as_shown(&mut chunk, event).await {
+                            Shown::AsStored => self.write_event(&mut chunk, event),
+                            Shown::Converted(event) => self.write_event(&mut chunk, &event),
+                            Shown::Failed => return chunk,
+                        }
                         self.position = event.revision;
                     }
                     if events.len() < BATCH || chunk.len() >= CHUNK {
                         return chunk;
                     }
                 }
+            }
+        }
+    }
+
+    /// The event with its objects as the watched version shows them.
+    async fn as_shown(&mut self, chunk: &mut Vec<u8>, event: &Event) -> Shown {
+        let resource = &self.view.resource;
+        let as_stored = |entry: &Arc<Entry>| resource.shows(entry);
+        let elsewhere =
+            self.namespace.as_deref().is_some_and(|it| *event.entry.meta.namespace != *it);
+        if elsewhere || (as_stored(&event.entry) && event.previous.as_ref().is_none_or(as_stored)) {
+            return Shown::AsStored;
+        }
+        let Some(entry) = self.shown(chunk, &event.entry).await else { return Shown::Failed };
+        let previous = match &event.previous {
+            None => None,
+            Some(previous) => match self.shown(chunk, previous).await {
+                None => return Shown::Failed,
+                previous => previous,
+            },
+        };
+        Shown::Converted(Event { kind: event.kind, revision: event.revision, entry, previous })
+    }
+
+    /// An object as the watched version shows it; an ERROR event ends the watch if that fails.
+    async fn shown(&mut self, chunk: &mut Vec<u8>, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
+        match conversion::shown(&self.server, &self.view.resource, entry).await {
+            Ok(entry) => Some(entry),
+            Err(status) => {
+                self.write_line(chunk, "ERROR", &status.to_value());
+                self.phase = Phase::Over;
+                None
             }
         }
     }

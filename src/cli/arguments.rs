@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::playground::ServiceUrl;
+
 /// A developer playground for Cluster API in one executable.
 #[derive(Debug, Parser)]
 #[command(name = "capim", version, propagate_version = true, max_term_width = 100)]
@@ -28,6 +30,9 @@ pub enum Command {
     Delete(Delete),
     /// Print a kubeconfig: of the management API, or of a workload cluster.
     Kubeconfig(KubeconfigArguments),
+    /// Run one API server in the place of kube-apiserver, with its flags (see `--help`).
+    #[command(disable_help_flag = true)]
+    Apiserver(Apiserver),
     /// Print the versions of capim and of what it emulates.
     Version,
 }
@@ -57,6 +62,9 @@ pub struct Up {
     /// Ports of the workload clusters' API servers.
     #[arg(long, env = "CAPIM_WORKLOAD_PORTS", default_value = "20000-29999", value_name = "A-B", value_parser = parse_ports)]
     pub workload_ports: PortRange,
+    /// Where the webhook of a Service listens that runs outside, e.g. `capi-system/capi-webhook-service=https://127.0.0.1:9443` (repeatable).
+    #[arg(long = "webhook", value_name = "NAMESPACE/NAME=URL")]
+    pub webhooks: Vec<ServiceUrl>,
     /// Where the management kubeconfig is written (mode 0600). Default: capim's state directory.
     #[arg(long, env = "CAPIM_KUBECONFIG", value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
@@ -248,6 +256,14 @@ pub struct KubeconfigArguments {
     /// Which playground, and where in it.
     #[command(flatten)]
     pub target: Target,
+}
+
+/// `capim apiserver`.
+#[derive(Debug, Args)]
+pub struct Apiserver {
+    /// Flags of kube-apiserver, then `--` and a command that runs with KUBECONFIG set.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    pub arguments: Vec<String>,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -1,17 +1,26 @@
 //! The command line: arguments as typed become a plan as meant; one file a verb.
+//!
+//! The executable answers to three names: started as `kube-apiserver` or `etcd` (by a link of that
+//! name) it behaves as that program does towards those who start and watch it.
 
+mod apiserver;
 pub mod arguments;
+mod child;
 mod connection;
 mod create;
 mod delete;
 pub mod error;
+mod etcd;
 mod get;
 mod kubeconfig;
 mod output;
 mod report;
+mod signals;
 mod up;
 mod version;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,7 +30,7 @@ use error::{CliError, Exit};
 
 /// Runs the executable: parses the arguments, runs the verb and reports its error.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let program = Program::of(std::env::args_os().map(|it| it.to_string_lossy().into_owned()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -32,7 +41,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit as u8);
         }
     };
-    let outcome = runtime.block_on(run(arguments.command));
+    let outcome = runtime.block_on(program.run());
     // Blocking reads of stdin must not hold the process.
     runtime.shutdown_background();
     match outcome {
@@ -40,6 +49,39 @@ pub fn main() -> ExitCode {
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+/// What the executable was started as.
+enum Program {
+    Capim(Command),
+    /// With kube-apiserver's flags.
+    Apiserver(Vec<String>),
+    /// With etcd's flags.
+    Etcd(Vec<String>),
+}
+
+impl Program {
+    /// Ends the process for what it cannot read, and for `--help`.
+    fn of(arguments: impl Iterator<Item = String>) -> Self {
+        let arguments: Vec<String> = arguments.collect();
+        let own =
+            arguments.first().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str);
+        match (own, arguments.get(1).map(String::as_str)) {
+            (Some("kube-apiserver"), _) => Self::Apiserver(arguments[1..].to_vec()),
+            (Some("etcd"), _) => Self::Etcd(arguments[1..].to_vec()),
+            // Its flags are not for clap, which takes `--` for itself.
+            (_, Some("apiserver")) => Self::Apiserver(arguments[2..].to_vec()),
+            _ => Self::Capim(Arguments::parse_from(arguments).command),
+        }
+    }
+
+    async fn run(self) -> Result<ExitCode, CliError> {
+        match self {
+            Self::Capim(command) => run(command).await,
+            Self::Apiserver(arguments) => apiserver::run(&arguments).await,
+            Self::Etcd(arguments) => etcd::run(&arguments).await,
         }
     }
 }
@@ -55,6 +97,7 @@ async fn run(command: Command) -> Result<ExitCode, CliError> {
             DeleteKind::Cluster(delete) => delete::run(delete).await,
         },
         Command::Kubeconfig(arguments) => kubeconfig::run(arguments).await,
+        Command::Apiserver(raw) => apiserver::run(&raw.arguments).await,
         Command::Version => version::run(),
     }
 }

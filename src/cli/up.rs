@@ -5,11 +5,10 @@ use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::arguments::{Up, WaitFor};
 use super::error::{CliError, Exit};
-use super::report;
+use super::signals::Signals;
+use super::{child, report};
 use crate::clock::{Clock, Seed};
 use crate::playground::{
     ApiPort, Config, Manifest, Playground, PlaygroundError, apply_manifests,
@@ -39,6 +38,7 @@ pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
         workload_ports: up.workload_ports.first..=up.workload_ports.last,
         seed,
         clock: clock.clone(),
+        webhooks: up.webhooks.iter().cloned().collect(),
         watch_events: mode == Mode::Dashboard,
         kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(default_kubeconfig_path)),
     };
@@ -108,29 +108,9 @@ async fn session(
         line(playground.clock(), &format!("ready clusters={count}/{count} took={took:.1}s"));
     }
     if mode == Mode::Command {
-        return run_command(playground, &up.command).await;
+        return child::run(&up.command, playground.kubeconfig_path(), playground.url()).await;
     }
     std::future::pending().await
-}
-
-/// Runs the command with KUBECONFIG set and gives back its exit code (128 + n for signal n).
-async fn run_command(playground: &Playground, command: &[String]) -> Result<ExitCode, CliError> {
-    use std::os::unix::process::ExitStatusExt;
-
-    let (program, arguments) =
-        command.split_first().ok_or_else(|| CliError::other("no command given"))?;
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .env("KUBECONFIG", playground.kubeconfig_path())
-        .env("CAPIM_API", playground.url())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            CliError::new("E004", Exit::Other, format!("failed to run {program:?}: {error}"))
-        })?;
-    let status = child.wait().await.map_err(CliError::other)?;
-    let code = status.code().or_else(|| status.signal().map(|number| 128 + number)).unwrap_or(1);
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 fn announce(playground: &Playground, mode: Mode, seed: Seed) {
@@ -199,32 +179,5 @@ fn start_failed(error: PlaygroundError) -> CliError {
             CliError::new("E013", Exit::Environment, error.to_string())
         }
         PlaygroundError::Pki(_) | PlaygroundError::Seed(_) => CliError::other(error),
-    }
-}
-
-/// Signals that end the playground.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, CliError> {
-        let listen = |kind| signal(kind).map_err(CliError::other);
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// The exit code that the next signal asks for.
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-            _ = self.hangup.recv() => 129,
-        }
     }
 }

@@ -25,8 +25,7 @@ pub(super) struct TestServer {
 impl TestServer {
     /// A server with the usual namespaces and running controllers.
     pub(super) async fn start() -> Self {
-        let options =
-            Options { clock: Clock::wall(), history_bytes: 1 << 20, git_version: "v1.36.2".into() };
+        let options = Options::new(Clock::wall());
         let server = ApiServer::new(&Profile::new(builtin::definitions()), options);
         let client = Client::in_process(&server, Identity::administrator("test"), "test");
         super::seed_namespaces(&client).await.unwrap();

@@ -37,8 +37,59 @@ pub struct ResourceDefinition {
     pub subresources: Subresources,
     /// Extra field selectors beyond `metadata.name` and `metadata.namespace`: dotted paths.
     pub selectable_fields: Vec<Arc<str>>,
-    /// Defaulting and validation beyond the schema.
+    /// Defaulting, validation and conversion beyond the schema.
     pub strategy: Strategy,
+    /// How this version is served and stored beside the resource's others.
+    pub serving: Serving,
+}
+
+/// How one version of a resource is served and stored beside its others.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Whether there are paths for it. A version that is not served is kept to read what was
+    /// stored in it, or to store in.
+    pub served: bool,
+    /// Whether objects are stored in this version; of versions that all say no, in the first.
+    pub stored: bool,
+    /// Whether the resource is about to go: objects can be deleted, but not written.
+    pub terminating: bool,
+    /// What every answer warns of, if the version is deprecated.
+    pub deprecation: Option<Arc<str>>,
+    /// How objects of the other versions become objects of this one.
+    pub conversion: Conversion,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            served: true,
+            stored: false,
+            terminating: false,
+            deprecation: None,
+            conversion: Conversion::None,
+        }
+    }
+}
+
+/// How a resource's objects are converted between its versions, unless its [`Strategy`] can.
+#[derive(Clone, Debug, Default)]
+pub enum Conversion {
+    /// Only apiVersion changes.
+    #[default]
+    None,
+    /// Somebody else does it.
+    Webhook(Arc<WebhookConversion>),
+}
+
+/// `spec.conversion.webhook` of a CustomResourceDefinition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookConversion {
+    /// Name of the CustomResourceDefinition.
+    pub definition: Arc<str>,
+    /// Versions of ConversionReview that it understands, the best first.
+    pub review_versions: Vec<Arc<str>>,
+    /// `apiextensions.k8s.io/v1` WebhookClientConfig: where it is.
+    pub client_config: Value,
 }
 
 /// Built in or custom.
@@ -102,6 +153,11 @@ pub type DefaultObject = fn(&mut Value, Option<&Value>);
 /// Checks the first object; the second one is the old object, `None` on create.
 pub type ValidateObject = fn(&Value, Option<&Value>) -> Vec<Cause>;
 
+/// Makes an object of the first version one of the second, apiVersion included. What the second
+/// version cannot say is for the kind to keep (Cluster API does in an annotation). The error is a
+/// text for people.
+pub type ConvertObject = fn(&mut Value, from: &str, to: &str) -> Result<(), String>;
+
 /// What a kind does beyond its schema. Plain functions, so that a definition stays data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strategy {
@@ -109,4 +165,6 @@ pub struct Strategy {
     pub default: Option<DefaultObject>,
     /// Checks rules beyond the schema; an empty vector accepts.
     pub validate: Option<ValidateObject>,
+    /// Converts between any two versions of the kind; all its versions carry the same function.
+    pub convert: Option<ConvertObject>,
 }

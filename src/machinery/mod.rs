@@ -20,4 +20,5 @@ pub mod selector;
 pub mod status;
 pub mod table;
 pub mod tables;
+pub mod yaml;
 pub mod zeros;

@@ -39,7 +39,13 @@ const PREFIX: usize = "k8s.io.".len();
 /// kind (`io.k8s.api.core.v1.Pod`).
 pub fn fill(component: &str, object: &mut Value) {
     let plans = &*PLANS;
-    let position = component.get(PREFIX..).and_then(|name| plans.positions.get(name));
+    let name = component.get(PREFIX..).unwrap_or_default();
+    let position = plans.positions.get(name).or_else(|| {
+        // Go's package of the aggregator is written differently in the two kinds of names.
+        name.starts_with("kube-aggregator.")
+            .then(|| name.replacen('-', "_", 1))
+            .and_then(|name| plans.positions.get(&*name))
+    });
     if let (Some(position), Value::Object(object)) = (position, object) {
         plans.fill(*position, object);
     }

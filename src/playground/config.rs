@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use crate::apiserver::ServiceUrls;
 use crate::client::ClientError;
 use crate::clock::{Clock, Seed};
 use crate::pki::PkiError;
@@ -22,6 +23,8 @@ pub struct Config {
     pub seed: Seed,
     /// Source of time.
     pub clock: Clock,
+    /// Where webhooks listen that the management API knows by their Service.
+    pub webhooks: ServiceUrls,
     /// Whether Events are watched, for the dashboard.
     pub watch_events: bool,
     /// Where the management kubeconfig is written; `None` writes none.

@@ -20,7 +20,10 @@ pub fn default_kubeconfig_path() -> PathBuf {
 }
 
 /// Writes a file that only its owner can read, at once: a reader sees the old or the new content.
-pub(super) fn write_private(path: &Path, content: &str) -> io::Result<()> {
+///
+/// # Errors
+/// When the directory cannot be made or the file not be written.
+pub fn write_private(path: &Path, content: &str) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }

@@ -14,16 +14,17 @@ pub mod sample;
 mod start;
 mod wait;
 
+pub use crate::apiserver::{ServiceUrl, ServiceUrls};
 pub use apply::{Applier, ApplyError, apply_manifests};
 pub use config::{ApiPort, Config, PlaygroundError};
-pub use kubeconfig::{default_kubeconfig_path, state_directory};
+pub use kubeconfig::{default_kubeconfig_path, state_directory, write_private};
 pub use limits::raise_file_limit;
 pub use manifests::{Manifest, ManifestError, read_manifests};
 pub use start::Playground;
 pub use wait::{Readiness, WaitError, index_machines};
 
 /// Kubernetes version of the management API and, unless asked otherwise, of sample machines.
-pub const KUBERNETES_VERSION: &str = "v1.36.1";
+pub const KUBERNETES_VERSION: &str = crate::embed::KUBERNETES_VERSION;
 
 /// Version of Cluster API whose behaviour is reproduced.
 pub const CLUSTER_API_VERSION: &str = "v1.14.0";

@@ -13,7 +13,7 @@ use crate::api;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
 use crate::apiserver::crds::install_builtin_crds;
-use crate::apiserver::{ApiServer, Options, Profile};
+use crate::apiserver::{ApiServer, Options, Profile, ServiceUrls};
 use crate::client::{Client, ClientError, ClusterCache};
 use crate::clock::Clock;
 use crate::contract::versions::ContractVersions;
@@ -40,14 +40,15 @@ pub(super) struct Running {
 }
 
 /// The management API, with all kinds of Cluster API served.
-pub(super) fn management_api(clock: &Clock) -> ApiServer {
+pub(super) fn management_api(clock: &Clock, webhooks: &ServiceUrls) -> ApiServer {
     let mut definitions = builtin::definitions();
     let custom = api::definitions::definitions();
     definitions.extend(custom.iter().cloned());
     let options = Options {
-        clock: clock.clone(),
         history_bytes: MANAGEMENT_HISTORY_BYTES,
         git_version: KUBERNETES_VERSION.to_owned(),
+        webhooks: webhooks.clone(),
+        ..Options::new(clock.clone())
     };
     let server = ApiServer::new(&Profile::new(definitions), options);
     install_builtin_crds(&server, &custom, api::definitions::labels);

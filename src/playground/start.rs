@@ -1,9 +1,7 @@
 //! Starting and stopping a playground.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,11 +15,8 @@ use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
 use crate::apiserver::{ApiServer, Identity};
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::pki::{CertificateAuthority, KeyAlgorithm, Kubeconfig, LeafRequest, Usage};
+use crate::embed::Credentials;
 use crate::tui;
-
-/// Lifetime of the certificates of a playground.
-const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A running playground.
 pub struct Playground {
@@ -46,11 +41,11 @@ impl Playground {
         let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(|source| listen_error(&config, 0, source))?;
         let url = format!("https://{address}");
-        let server = providers::management_api(&config.clock);
-        let identities = Identities::generate(&address)?;
-        let kubeconfig = identities.kubeconfig(&url);
+        let server = providers::management_api(&config.clock, &config.webhooks);
+        let credentials = Credentials::generate(address.ip())?;
+        let kubeconfig = credentials.kubeconfig(&url, credentials.authority_pem());
         let stop_listener = CancellationToken::new();
-        let endpoint = identities.endpoint(server.clone());
+        let endpoint = endpoint(&credentials, server.clone());
         let serving = tokio::spawn(serve(listener, endpoint, stop_listener.clone()));
         let client = Client::in_process(&server, Identity::administrator("system:capim"), "capim");
         let started = async {
@@ -158,62 +153,16 @@ impl Playground {
     }
 }
 
-/// The playground's own authority and certificates.
-struct Identities {
-    ca: CertificateAuthority,
-    serving: crate::pki::CertifiedKey,
-    administrator: crate::pki::CertifiedKey,
-}
-
-impl Identities {
-    fn generate(address: &SocketAddr) -> Result<Self, PlaygroundError> {
-        let ca = CertificateAuthority::generate("capim", KeyAlgorithm::EcdsaP256)?;
-        let leaf = |common_name: &str, organization: Option<&str>, usage| LeafRequest {
-            common_name: common_name.to_owned(),
-            organizations: organization.map(str::to_owned).into_iter().collect(),
-            dns_names: Vec::new(),
-            addresses: Vec::new(),
-            usage,
-            validity: CERTIFICATE_VALIDITY,
-        };
-        let serving = LeafRequest {
-            dns_names: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-                .map(str::to_owned)
-                .to_vec(),
-            addresses: vec![address.ip()],
-            ..leaf("kube-apiserver", None, Usage::Server)
-        };
-        let serving = ca.issue(&serving, KeyAlgorithm::EcdsaP256)?;
-        let administrator = leaf("kubernetes-admin", Some("system:masters"), Usage::Client);
-        let administrator = ca.issue(&administrator, KeyAlgorithm::EcdsaP256)?;
-        Ok(Self { ca, serving, administrator })
-    }
-
-    fn kubeconfig(&self, url: &str) -> String {
-        let kubeconfig = Kubeconfig {
-            cluster: "capim",
-            user: "capim-admin",
-            context: "capim",
-            server: url,
-            certificate_authority_pem: self.ca.certificate_pem(),
-            client: &self.administrator,
-        };
-        kubeconfig.to_yaml()
-    }
-
-    fn endpoint(&self, server: ApiServer) -> Endpoint {
-        let (certificate_pem, key_pem) =
-            (self.serving.certificate_pem.clone(), self.serving.key_pem.clone());
-        let client_ca_pem = self.ca.certificate_pem().to_owned();
-        let tls = move || {
-            Ok(TlsMaterial {
-                certificate_pem: certificate_pem.clone(),
-                key_pem: key_pem.clone(),
-                client_ca_pem: client_ca_pem.clone(),
-            })
-        };
-        Endpoint { server, tls: Arc::new(tls), open: Arc::new(|| true) }
-    }
+fn endpoint(credentials: &Credentials, server: ApiServer) -> Endpoint {
+    let TlsMaterial { certificate_pem, key_pem, client_ca_pem } = credentials.tls();
+    let tls = move || {
+        Ok(TlsMaterial {
+            certificate_pem: certificate_pem.clone(),
+            key_pem: key_pem.clone(),
+            client_ca_pem: client_ca_pem.clone(),
+        })
+    };
+    Endpoint { server, tls: Arc::new(tls), open: Arc::new(|| true) }
 }
 
 async fn bind(config: &Config) -> Result<TcpListener, PlaygroundError> {

@@ -26,6 +26,8 @@ pub struct Draft {
     pub meta: Meta,
     /// Values of the resource's selectable fields, in the order of its definition.
     pub fields: Box<[Box<str>]>,
+    /// Fingerprint of the definition under which the object is written.
+    pub definition: u64,
 }
 
 /// One version of one object.
@@ -39,6 +41,9 @@ pub struct Entry {
     pub meta: Meta,
     /// Values of the resource's selectable fields, in the order of its definition.
     pub fields: Box<[Box<str>]>,
+    /// Fingerprint of the definition under which it was written. Under another one it may have
+    /// other fields and defaults.
+    pub definition: u64,
     /// Where `"metadata":` begins in `raw`.
     metadata_at: u32,
     /// End of the metadata object in `raw`.
@@ -73,6 +78,7 @@ impl Draft {
             revision,
             meta: self.meta,
             fields: self.fields,
+            definition: self.definition,
             metadata_at: offset(metadata_at),
             metadata_end: offset(metadata_end),
         }
@@ -132,6 +138,7 @@ impl Entry {
             revision,
             meta: self.meta.clone(),
             fields: self.fields.clone(),
+            definition: self.definition,
             metadata_at: self.metadata_at,
             metadata_end: offset(grown),
         }

@@ -27,6 +27,7 @@ fn draft(namespace: &str, name: &str, value: &str) -> Draft {
         body: format!(r#""value":"{value}""#).into_bytes(),
         meta,
         fields: Box::default(),
+        definition: 0,
     }
 }
 

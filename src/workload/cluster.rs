@@ -285,9 +285,9 @@ impl Cluster {
     fn engine(&self, version: &str) -> &Engine {
         self.engine.get_or_init(|| {
             let options = Options {
-                clock: self.shared.clock.clone(),
                 history_bytes: HISTORY_BYTES,
                 git_version: version.to_owned(),
+                ..Options::new(self.shared.clock.clone())
             };
             let server = ApiServer::new(&self.shared.profile, options);
             let identity = Identity::administrator(ADMINISTRATOR);

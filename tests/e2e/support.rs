@@ -61,6 +61,7 @@ pub async fn playground(clock: Clock, seed: u64) -> Playground {
         workload_ports: 20_000..=29_999,
         seed: Seed(seed),
         clock,
+        webhooks: Default::default(),
         watch_events: true,
         kubeconfig: None,
     };

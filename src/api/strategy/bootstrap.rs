@@ -15,6 +15,7 @@ pub(super) fn of(kind: &str) -> Strategy {
         "KubeadmConfig" => Strategy {
             default: None,
             validate: Some(|new, _| validate_spec(&new["spec"], "spec", Owner::Other)),
+            ..Strategy::default()
         },
         "KubeadmConfigTemplate" => Strategy {
             default: None,
@@ -22,6 +23,7 @@ pub(super) fn of(kind: &str) -> Strategy {
                 let spec = &new["spec"]["template"]["spec"];
                 validate_spec(spec, "spec.template.spec", Owner::Other)
             }),
+            ..Strategy::default()
         },
         _ => Strategy::default(),
     }

@@ -86,11 +86,13 @@ const MUTABLE: &[&str] = &[
 /// The strategy of a kind.
 pub(super) fn of(kind: &str) -> Strategy {
     match kind {
-        "KubeadmControlPlane" => {
-            Strategy { default: Some(default_control_plane), validate: Some(validate) }
-        }
+        "KubeadmControlPlane" => Strategy {
+            default: Some(default_control_plane),
+            validate: Some(validate),
+            ..Strategy::default()
+        },
         "KubeadmControlPlaneTemplate" => {
-            Strategy { default: None, validate: Some(validate_template) }
+            Strategy { default: None, validate: Some(validate_template), ..Strategy::default() }
         }
         _ => Strategy::default(),
     }

@@ -44,7 +44,7 @@ pub(super) fn of(kind: &str) -> Strategy {
         "MachineHealthCheck" => (default_health_check, validate_health_check),
         _ => return Strategy::default(),
     };
-    Strategy { default: Some(default), validate: Some(validate) }
+    Strategy { default: Some(default), validate: Some(validate), ..Strategy::default() }
 }
 
 /// The object at `path` (dotted), made where it is missing; `None` if something else is there.

@@ -25,14 +25,18 @@ const PARTS: [&str; 4] = ["vm", "node", "apiServer", "etcd"];
 /// The strategy of a kind.
 pub(super) fn of(kind: &str) -> Strategy {
     match kind {
-        "DevCluster" => Strategy { default: Some(default_spec), validate: None },
+        "DevCluster" => {
+            Strategy { default: Some(default_spec), validate: None, ..Strategy::default() }
+        }
         "DevClusterTemplate" => Strategy {
             default: Some(default_template),
             validate: Some(|new, old| immutable("DevClusterTemplate", new, old)),
+            ..Strategy::default()
         },
         "DevMachine" => Strategy {
             default: Some(default_spec),
             validate: Some(|new, _| startup_times(new, SPEC, "backend.inMemory")),
+            ..Strategy::default()
         },
         "DevMachineTemplate" => Strategy {
             default: Some(default_template),
@@ -41,14 +45,17 @@ pub(super) fn of(kind: &str) -> Strategy {
                 causes.extend(immutable("DevMachineTemplate", new, old));
                 causes
             }),
+            ..Strategy::default()
         },
         "InMemoryMachine" => Strategy {
             default: None,
             validate: Some(|new, _| startup_times(new, SPEC, "behaviour")),
+            ..Strategy::default()
         },
         "InMemoryMachineTemplate" => Strategy {
             default: None,
             validate: Some(|new, _| startup_times(new, TEMPLATE_SPEC, "behaviour")),
+            ..Strategy::default()
         },
         _ => Strategy::default(),
     }

@@ -60,10 +60,12 @@ fn by_resource(definitions: &[ResourceDefinition]) -> Vec<Vec<&ResourceDefinitio
 fn draft(mut object: Value, now: &str) -> Option<Draft> {
     let storage = object["spec"]["versions"][0]["name"].clone();
     object["status"] = json!({ "storedVersions": [storage] });
-    object["status"] = status::status(&object, None, now);
+    if let Some(settled) = status::steps(&object, status::Taken::default, now).pop() {
+        object["status"] = settled;
+    }
     let metadata = object["metadata"].as_object_mut()?;
     metadata.insert("uid".to_owned(), random::uid().into());
     metadata.insert("generation".to_owned(), 1.into());
     metadata.insert("creationTimestamp".to_owned(), now.into());
-    super::draft(object, Box::default())
+    super::draft(object, Box::default(), 0)
 }

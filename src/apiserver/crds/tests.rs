@@ -31,8 +31,7 @@ fn capital(name: &str) -> String {
 
 fn server() -> ApiServer {
     let definitions = builtin::definitions().into_iter().filter(|it| &*it.group == GROUP).collect();
-    let options =
-        Options { clock: Clock::wall(), history_bytes: 1 << 20, git_version: "v1.36.2".into() };
+    let options = Options::new(Clock::wall());
     ApiServer::new(&Profile::new(definitions), options)
 }
 
@@ -41,7 +40,7 @@ fn create(server: &ApiServer, mut object: Value) {
     rules::default(&mut object, None);
     assert_eq!(rules::validate(&object, None), []);
     let key = key(server).unwrap();
-    let event = server.store().create(&key, draft(object, Box::default()).unwrap()).unwrap();
+    let event = server.store().create(&key, draft(object, Box::default(), 0).unwrap()).unwrap();
     committed(server, &event);
 }
 
@@ -65,7 +64,7 @@ fn instance(server: &ApiServer, name: &str, finalizers: &[&str]) {
         "metadata": {"name": name, "namespace": "a", "uid": name, "finalizers": finalizers},
     });
     let key = server.resolve("example.com", "v1", "widgets").unwrap().key.clone();
-    server.store().create(&key, draft(object, Box::default()).unwrap()).unwrap();
+    server.store().create(&key, draft(object, Box::default(), 0).unwrap()).unwrap();
 }
 
 fn request_deletion(server: &ApiServer) {

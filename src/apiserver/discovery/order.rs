@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+pub(super) use crate::machinery::gvk::compare_versions;
+
 /// Kubernetes' own groups in kube-apiserver's order of priority (1.36); others follow by name.
 const GROUPS: &[&str] = &[
     "",
@@ -32,34 +34,6 @@ const GROUPS: &[&str] = &[
 pub(super) fn compare_groups(a: &str, b: &str) -> Ordering {
     let rank = |name| GROUPS.iter().position(|group| *group == name).unwrap_or(GROUPS.len());
     rank(a).cmp(&rank(b)).then_with(|| a.cmp(b))
-}
-
-/// Stable versions first, then beta, then alpha, each the highest first; what is no Kubernetes
-/// version comes last, by name. (apimachinery/pkg/version/helpers.go)
-pub(super) fn compare_versions(a: &str, b: &str) -> Ordering {
-    match (parse(a), parse(b)) {
-        (Some(a), Some(b)) => b.cmp(&a),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => a.cmp(b),
-    }
-}
-
-/// Stability (2 stable, 1 beta, 0 alpha), major version, version within the stability.
-fn parse(version: &str) -> Option<(u8, u32, u32)> {
-    let rest = version.strip_prefix('v')?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (major, rest) = rest.split_at(digits);
-    let major = major.parse().ok()?;
-    if rest.is_empty() {
-        return Some((2, major, 0));
-    }
-    let (stability, minor) = match (rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
-        (Some(minor), _) => (1, minor),
-        (_, Some(minor)) => (0, minor),
-        (None, None) => return None,
-    };
-    Some((stability, major, minor.parse().ok()?))
 }
 
 #[cfg(test)]

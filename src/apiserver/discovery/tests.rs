@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::apiserver::{Options, Profile, health};
 use crate::clock::Clock;
-use crate::machinery::definition::{ScalePaths, Strategy, Subresources};
+use crate::machinery::definition::{ScalePaths, Serving, Strategy, Subresources};
 use crate::machinery::schema::Schema;
 
 fn definition(
@@ -31,6 +31,7 @@ fn definition(
         subresources: Subresources { status: true, scale: None },
         selectable_fields: vec![],
         strategy: Strategy::default(),
+        serving: Serving::default(),
     }
 }
 
@@ -52,8 +53,7 @@ fn server() -> ApiServer {
         definition("", "v1", "Pod", "pods", Origin::BuiltIn),
         definition("", "v1", "Namespace", "namespaces", Origin::BuiltIn),
     ]);
-    let options =
-        Options { clock: Clock::wall(), history_bytes: 1 << 20, git_version: "v1.36.2".into() };
+    let options = Options::new(Clock::wall());
     ApiServer::new(&profile, options)
 }
 

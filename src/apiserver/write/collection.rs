@@ -32,7 +32,8 @@ pub(in crate::apiserver) async fn delete_collection(
         at: None,
         limit: list.limit,
     };
-    let page = store.range(query, |entry| selection.matches(entry)).map_err(Status::internal)?;
+    let page =
+        read::page(call, query, &selection).await?.ok_or_else(|| Status::internal("compacted"))?;
     for entry in &page.entries {
         let mut current = Some(entry.clone());
         for _ in 0..ATTEMPTS {

@@ -11,7 +11,8 @@ use crate::apiserver::counters::Counters;
 use crate::apiserver::garbage::GcEvent;
 use crate::apiserver::negotiate::Shape;
 use crate::apiserver::route::Call;
-use crate::apiserver::{answer, crds, read};
+use crate::apiserver::{answer, conversion, crds, read};
+use crate::machinery::status::Status;
 use crate::store::{Draft, Entry, Event, EventKind, ObjectRef};
 
 /// Tells everybody who has to know of a write.
@@ -47,7 +48,18 @@ pub(super) fn count(counter: &AtomicU64) {
 
 impl Write<'_> {
     /// The answer to a write that left `entry`.
-    pub(super) fn answer(&self, code: u16, entry: &Arc<Entry>) -> Response<Body> {
+    pub(super) async fn answer(
+        &self,
+        code: u16,
+        entry: &Arc<Entry>,
+    ) -> Result<Response<Body>, Box<Status>> {
+        let resource = &self.call.resource;
+        let entry = conversion::shown(self.call.server, resource, entry).await?;
+        Ok(self.answer_shown(code, &entry))
+    }
+
+    /// The answer to a write that left an object which reads so in the requested version.
+    pub(super) fn answer_shown(&self, code: u16, entry: &Arc<Entry>) -> Response<Body> {
         let accepted = self.accepted;
         let own_version = entry.prefix() == &self.call.resource.prefix[..];
         let mut response = if accepted.shape == Shape::Object && own_version {
@@ -60,19 +72,10 @@ impl Write<'_> {
         response
     }
 
-    /// The answer to a dry run, or to a write that removed the object: what would be, or would have
-    /// been, at `revision`, if that is known.
-    pub(super) fn answer_draft(
-        &self,
-        code: u16,
-        draft: Draft,
-        revision: Option<u64>,
-    ) -> Response<Body> {
-        if let Some(revision) = revision {
-            return self.answer(code, &Arc::new(draft.at(revision)));
-        }
-        let accepted = self.accepted;
-        let mut response = answer::encoded(code, accepted.encoding, draft.unversioned());
+    /// The answer to a creation that was only tried.
+    pub(super) fn answer_draft(&self, code: u16, draft: &Draft) -> Response<Body> {
+        let encoding = self.accepted.encoding;
+        let mut response = answer::encoded(code, encoding, draft.unversioned());
         answer::warn(&mut response, &self.warnings);
         response
     }

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::pipeline::{Target, Write};
 use super::{commit, encode, kinds, metadata};
 use crate::apiserver::route::Call;
-use crate::apiserver::{body, random};
+use crate::apiserver::{body, conversion, random};
 use crate::machinery::names;
 use crate::machinery::status::Status;
-use crate::store::{ResourceKey, WriteError};
+use crate::store::{Draft, ResourceKey, WriteError};
 
 /// Names drawn from a generateName before giving up. (KEP-4420)
 const NAME_ATTEMPTS: usize = 8;
@@ -67,7 +67,12 @@ impl Write<'_> {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::unknown(message));
         }
-        self.check_namespace(metadata::text(&object, "name"))?;
+        let name = metadata::text(&object, "name");
+        if call.resource.definition.serving.terminating {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&call.group_resource(), name, why));
+        }
+        self.check_namespace(name)?;
         metadata::set_system_fields(&call.resource, &mut object, self.now);
         let generated = metadata::text(&object, "name").is_empty()
             && !metadata::text(&object, "generateName").is_empty();
@@ -79,7 +84,7 @@ impl Write<'_> {
         // As upstream, clients own what they sent and what decoding filled in, not what admission
         // and strategies add.
         if owner == Owner::Update {
-            self.track(None, &mut object);
+            self.track(None, &mut object).await?;
         }
         (call.resource.rules.drop_disabled)(&mut object);
         kinds::prepare_create(&call.resource, &mut object);
@@ -87,19 +92,24 @@ impl Write<'_> {
             default(&mut object, None);
         }
         self.validate(&object, None)?;
-        self.store_new(object, generated)
+        self.store_new(object, generated).await
     }
 
-    fn store_new(&self, mut object: Value, generated: bool) -> Result<Response<Body>, Box<Status>> {
+    async fn store_new(
+        &self,
+        mut object: Value,
+        generated: bool,
+    ) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         let store = call.server.store();
         for _ in 0..NAME_ATTEMPTS {
-            let draft = encode::encode(&call.resource, &object)?;
+            let draft = encode::encode(call.resource.version(), &object)?;
+            let draft = conversion::stored(call.server, &call.resource, &object, draft).await?;
             let outcome = if self.options.dry_run {
                 let meta = &draft.meta;
                 match store.get(&call.resource.key, &meta.namespace, &meta.name) {
                     Some(entry) => Err(WriteError::Exists(entry)),
-                    None => return Ok(self.answer_draft(201, draft, None)),
+                    None => return self.answer_trial(draft).await,
                 }
             } else {
                 store.create(&call.resource.key, draft)
@@ -107,7 +117,7 @@ impl Write<'_> {
             match outcome {
                 Ok(event) => {
                     commit::committed(call, &event);
-                    return Ok(self.answer(201, &event.entry));
+                    return self.answer(201, &event.entry).await;
                 }
                 Err(_) if generated => draw_name(&mut object),
                 Err(WriteError::Exists(entry)) => {
@@ -123,6 +133,18 @@ impl Write<'_> {
         }
         let base = metadata::text(&object, "generateName");
         Err(Status::generate_name_conflict(&call.group_resource(), base))
+    }
+
+    /// The answer to a dry run: what would be stored, as the requested version shows it.
+    async fn answer_trial(&self, draft: Draft) -> Result<Response<Body>, Box<Status>> {
+        let call = self.call;
+        if call.resource.is_stored() {
+            return Ok(self.answer_draft(201, &draft));
+        }
+        let tried = draft.at(0);
+        let object = conversion::tree(call.server, &call.resource, &tried).await?;
+        let draft = encode::encode(call.resource.version(), &object)?;
+        Ok(self.answer_draft(201, &draft))
     }
 
     /// Refuses new objects in namespaces that do not exist or are about to go.

@@ -12,7 +12,7 @@ use super::{commit, encode, kinds, metadata};
 use crate::apiserver::garbage::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
 use crate::apiserver::options::{DeleteOptions, Propagation};
 use crate::apiserver::route::Call;
-use crate::apiserver::{answer, body, crds};
+use crate::apiserver::{answer, body, conversion, crds};
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::{self, Status};
 use crate::store::{Entry, WriteError};
@@ -43,9 +43,9 @@ pub(in crate::apiserver) async fn delete(
         let entry = call.find().ok_or_else(|| call.not_found())?;
         check_preconditions(call, &options, &entry)?;
         match delete_entry(call, &options, &write, &entry).await? {
-            Some(Deletion::Marked(entry)) => return Ok(write.answer(200, &entry)),
+            Some(Deletion::Marked(entry)) => return write.answer(200, &entry).await,
             Some(Deletion::Done(entry)) if call.resource.is("", "pods") => {
-                return Ok(write.answer(200, &entry));
+                return write.answer(200, &entry).await;
             }
             Some(Deletion::Done(entry)) => {
                 let meta = &entry.meta;
@@ -118,7 +118,7 @@ pub(super) async fn delete_entry(
     if !waits && !is_pod {
         return Ok(remove(call, options, entry)?.then(|| Deletion::Done(entry.clone())));
     }
-    let mut object = encode::decode(&call.resource, entry)?;
+    let mut object = conversion::tree(call.server, &call.resource, entry).await?;
     if entry.meta.deletion_timestamp.is_none() {
         let metadata = metadata::members(&mut object);
         metadata.insert("deletionTimestamp".to_owned(), metadata::timestamp(write.now).into());
@@ -139,7 +139,7 @@ pub(super) async fn delete_entry(
         metadata::members(&mut object).insert("finalizers".to_owned(), json!(finalizers));
     }
     let gone = finalizers.is_empty() && kinds::may_go(&call.resource, &object);
-    let Some(marked) = mark(call, options, entry, &object)? else { return Ok(None) };
+    let Some(marked) = mark(call, options, entry, &object).await? else { return Ok(None) };
     if !gone {
         return Ok(Some(Deletion::Marked(marked)));
     }
@@ -147,13 +147,14 @@ pub(super) async fn delete_entry(
 }
 
 /// Writes the mark; a mark that is there already is not written again.
-fn mark(
+async fn mark(
     call: &Call<'_>,
     options: &DeleteOptions,
     entry: &Arc<Entry>,
     object: &Value,
 ) -> Result<Option<Arc<Entry>>, Box<Status>> {
-    let draft = encode::encode(&call.resource, object)?;
+    let draft = encode::encode(call.resource.version(), object)?;
+    let draft = conversion::stored(call.server, &call.resource, object, draft).await?;
     if draft.equals(entry) {
         return Ok(Some(entry.clone()));
     }

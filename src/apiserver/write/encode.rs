@@ -3,37 +3,38 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::apiserver::profile::Resource;
+use crate::apiserver::versions::Version;
 use crate::machinery::meta::Meta;
 use crate::machinery::status::Status;
 use crate::store::{Draft, Entry};
 
-/// Encodes an object whose metadata is normalised; resourceVersion is left to the store.
+/// Encodes an object of a version whose metadata is normalised; resourceVersion is left to the
+/// store.
 ///
 /// # Errors
 /// 400 for metadata that does not fit its type.
-pub(super) fn encode(resource: &Resource, object: &Value) -> Result<Draft, Box<Status>> {
+pub(in crate::apiserver) fn encode(
+    version: &Version,
+    object: &Value,
+) -> Result<Draft, Box<Status>> {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let meta = Meta::deserialize(metadata)
         .map_err(|error| Status::bad_request(format!("metadata is malformed: {error}")))?;
-    let fields = resource.definition.selectable_fields.iter();
+    let fields = version.definition.selectable_fields.iter();
     Ok(Draft {
-        prefix: resource.prefix.clone(),
+        prefix: version.prefix.clone(),
         metadata: members(metadata, &["resourceVersion"]),
         body: members(object, &["apiVersion", "kind", "metadata"]),
         meta,
         fields: fields.map(|path| field(object, path).into_boxed_str()).collect(),
+        definition: version.fingerprint,
     })
 }
 
-/// Parses a stored object, as an object of the requested version.
-pub(super) fn decode(resource: &Resource, entry: &Entry) -> Result<Value, Box<Status>> {
-    let mut object: Value = serde_json::from_slice(&entry.raw)
-        .map_err(|error| Status::internal(format!("a stored object is malformed: {error}")))?;
-    if entry.prefix() != &resource.prefix[..] {
-        object["apiVersion"] = (*resource.api_version).into();
-    }
-    Ok(object)
+/// Parses a stored object, in the version in which it is stored.
+pub(in crate::apiserver) fn decode(entry: &Entry) -> Result<Value, Box<Status>> {
+    serde_json::from_slice(&entry.raw)
+        .map_err(|error| Status::internal(format!("a stored object is malformed: {error}")))
 }
 
 /// Members of an object as JSON, without braces and without some of them.

@@ -20,6 +20,7 @@ mod update;
 pub(super) use collection::delete_collection;
 pub(super) use create::create;
 pub(super) use delete::delete;
+pub(super) use encode::{decode, encode};
 pub(super) use patch::{PatchBody, patch};
 pub(super) use pipeline::{Target, Write};
 pub(super) use update::update;

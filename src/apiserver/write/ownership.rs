@@ -4,12 +4,24 @@ use serde_json::Value;
 
 use super::pipeline::{Target, Write};
 use super::{kinds, metadata};
-use crate::machinery::managed_fields::{self, Force, Writer};
+use crate::apiserver::conversion;
+use crate::machinery::managed_fields::{self, Force, Others, Writer};
 use crate::machinery::status::Status;
 
 impl Write<'_> {
     /// Records an update: the request's manager owns what differs from `old`.
-    pub(super) fn track(&mut self, old: Option<&Value>, new: &mut Value) {
+    ///
+    /// Entries of other versions lose what changes in theirs. If the object cannot be had in one of
+    /// them, nobody owns anything any more, as upstream. (kubernetes 1.36: apimachinery
+    /// managedfields/fieldmanager.go, UpdateNoErrors)
+    ///
+    /// # Errors
+    /// None yet; conversion by others may be cancelled one day.
+    pub(super) async fn track(
+        &mut self,
+        old: Option<&Value>,
+        new: &mut Value,
+    ) -> Result<(), Box<Status>> {
         let held = self.ownership.take();
         let resource = self.call.resource.clone();
         let schema = resource.definition.schema.root();
@@ -22,9 +34,17 @@ impl Write<'_> {
                 &zero
             }
         };
-        self.with_writer(|writer| match held {
-            Some(held) => managed_fields::update_held(before, held, new, writer, schema),
-            None => managed_fields::update(before, new, writer, schema),
+        let list = held.as_ref().or_else(|| new.pointer("/metadata/managedFields"));
+        let versions = managed_fields::other_versions(list, &resource.api_version);
+        let others = self.elsewhere(before, new, versions).await;
+        self.with_writer(|writer| match others {
+            Err(_) => forget(new),
+            Ok(others) => match held {
+                Some(held) => {
+                    managed_fields::update_held(before, held, new, writer, (schema, &others));
+                }
+                None => managed_fields::update_across(before, new, writer, (schema, &others)),
+            },
         });
         if let Some(status) = status {
             new["status"] = status;
@@ -34,6 +54,34 @@ impl Write<'_> {
         {
             metadata.remove("managedFields");
         }
+        Ok(())
+    }
+
+    /// A change in other versions of the kind.
+    async fn elsewhere(
+        &self,
+        before: &Value,
+        after: &Value,
+        versions: Vec<String>,
+    ) -> Result<Others, Box<Status>> {
+        let mut others = Others::new();
+        let (server, kind) = (self.call.server, &self.call.resource.versions);
+        for version in versions {
+            let mut both = [before.clone(), after.clone()];
+            let mut schema = None;
+            for object in both.iter_mut().filter(|object| object.is_object()) {
+                let converted =
+                    conversion::elsewhere(server, kind, object.take(), &version).await?;
+                *object = converted.0;
+                schema = Some(converted.1);
+            }
+            let Some(schema) = schema else { continue };
+            let [before, after] = both;
+            let other = managed_fields::Elsewhere::new(before, after, schema)
+                .map_err(|why| Status::unknown(format!("failed to convert new object: {why}")))?;
+            others.insert(version, other);
+        }
+        Ok(others)
     }
 
     /// Takes away what the server itself wrote into status along with a write of the main
@@ -54,14 +102,26 @@ impl Write<'_> {
     }
 
     /// Applies a configuration to the live object, or to nothing.
-    pub(super) fn apply(
+    pub(super) async fn apply(
         &self,
         live: Option<&Value>,
         applied: &Value,
     ) -> Result<Value, Box<Status>> {
         let schema = self.call.resource.definition.schema.root();
         let force = if self.options.force { Force::Yes } else { Force::No };
-        self.with_writer(|writer| managed_fields::apply(live, applied, writer, force, schema))
+        let act = |force, others: &Others| {
+            self.with_writer(|writer| {
+                managed_fields::apply(live, applied, writer, force, (schema, others))
+            })
+        };
+        let list = live.and_then(|live| live.pointer("/metadata/managedFields"));
+        let versions = managed_fields::other_versions(list, &self.call.resource.api_version);
+        let none = Others::new();
+        let Some(live) = live.filter(|_| !versions.is_empty()) else { return act(force, &none) };
+        // What the other versions make of the outcome decides about conflicts in them.
+        let outcome = act(Force::Yes, &none)?;
+        let others = self.elsewhere(live, &outcome, versions).await?;
+        act(force, &others)
     }
 
     fn with_writer<T>(&self, act: impl FnOnce(&Writer<'_>) -> T) -> T {
@@ -72,4 +132,9 @@ impl Write<'_> {
             now: &metadata::timestamp(self.now),
         })
     }
+}
+
+/// Takes away all ownership.
+fn forget(object: &mut Value) {
+    metadata::members(object).remove("managedFields");
 }

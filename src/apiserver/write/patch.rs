@@ -5,10 +5,11 @@ use http::Response;
 use serde_json::Value;
 
 use super::create::{Owner, set_namespace};
+use super::metadata;
 use super::pipeline::{Misfit, Target, Write};
 use super::update::{ATTEMPTS, Outcome, check_name, conflict};
-use super::{encode, metadata};
 use crate::apiserver::body::{self, Decoded};
+use crate::apiserver::conversion;
 use crate::apiserver::route::Call;
 use crate::machinery::patch::json::{JsonPatch, go_error};
 use crate::machinery::patch::{merge, strategic};
@@ -124,7 +125,7 @@ fn decode_object(body: &[u8]) -> Result<Decoded, Box<Status>> {
              map[string]interface {}",
         ));
     }
-    Ok(Decoded { value, duplicates })
+    Ok(Decoded::new(value, duplicates))
 }
 
 impl Write<'_> {
@@ -134,7 +135,7 @@ impl Write<'_> {
         self.misfit = Misfit::Patched;
         for _ in 0..ATTEMPTS {
             let entry = call.find().ok_or_else(|| call.not_found())?;
-            let mut old = encode::decode(&call.resource, &entry)?;
+            let mut old = conversion::tree(call.server, &call.resource, &entry).await?;
             self.ownership = match patch.leaves_ownership() {
                 true => metadata::members(&mut old).remove("managedFields"),
                 false => None,
@@ -145,7 +146,7 @@ impl Write<'_> {
                 return Err(conflict(call));
             }
             self.warnings.clear();
-            new = self.admit(Decoded { value: new, duplicates: patch.duplicates() })?;
+            new = self.admit(Decoded::new(new, patch.duplicates()))?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
             match self.replace(&entry, &old, new, Owner::Update).await? {
@@ -176,9 +177,9 @@ impl Write<'_> {
             if !version.is_empty() && version != entry.revision.to_string() {
                 return Err(conflict(call));
             }
-            let old = encode::decode(&call.resource, &entry)?;
+            let old = conversion::tree(call.server, &call.resource, &entry).await?;
             self.warnings.clear();
-            let mut new = self.applied(Some(&old), &applied)?;
+            let mut new = self.applied(Some(&old), &applied).await?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
             match self.replace(&entry, &old, new, Owner::Applied).await? {
@@ -202,7 +203,7 @@ impl Write<'_> {
             );
             return Err(Status::conflict_because(&call.group_resource(), &call.info.name, &why));
         }
-        let mut new = self.applied(None, applied)?;
+        let mut new = self.applied(None, applied).await?;
         check_name(call, &new)?;
         set_namespace(call, &mut new)?;
         self.insert(new, Owner::Applied).await
@@ -210,7 +211,11 @@ impl Write<'_> {
 
     /// Merges the configuration into the live object. What the schema does not know is refused by
     /// the merge, not pruned.
-    fn applied(&mut self, live: Option<&Value>, applied: &Value) -> Result<Value, Box<Status>> {
+    async fn applied(
+        &mut self,
+        live: Option<&Value>,
+        applied: &Value,
+    ) -> Result<Value, Box<Status>> {
         let definition = &self.call.resource.definition;
         let text = |field: &str| applied[field].as_str().unwrap_or_default();
         let (given, kind) = (text("apiVersion"), text("kind"));
@@ -224,7 +229,7 @@ impl Write<'_> {
             let message = format!("invalid object type: {shown}, Kind={kind}");
             return Err(Status::bad_request(message));
         }
-        let mut new = self.apply(live, applied)?;
+        let mut new = self.apply(live, applied).await?;
         self.normalise(&mut new, Vec::new())?;
         Ok(new)
     }

@@ -11,6 +11,7 @@ use crate::apiserver::route::Call;
 use crate::apiserver::strategy::Change;
 use crate::machinery::schema::{self, Node, NodeType};
 use crate::machinery::status::{Cause, Status};
+use crate::machinery::yaml;
 
 /// Which part of an object a write may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +99,12 @@ impl<'a> Write<'a> {
     /// Checks that a decoded body is an object of the requested kind, and normalises it: nothing
     /// the schema does not know, defaults filled in.
     pub(in crate::apiserver) fn admit(&mut self, decoded: Decoded) -> Result<Value, Box<Status>> {
-        let Decoded { mut value, duplicates } = decoded;
+        let Decoded { mut value, duplicates, is_cut } = decoded;
         check_kind(self.call, &mut value)?;
         self.normalise(&mut value, duplicates)?;
+        if is_cut {
+            return Err(self.undecodable("exceeded max depth", &value));
+        }
         Ok(value)
     }
 
@@ -153,7 +157,12 @@ impl<'a> Write<'a> {
                 }
             }
             FieldValidation::Strict => {
-                let why = format!("strict decoding error: {}", odd.join(", "));
+                let (repeated, mut rest): (Vec<_>, Vec<_>) =
+                    odd.into_iter().partition(|text| text.starts_with("line "));
+                if !repeated.is_empty() {
+                    rest.insert(0, yaml::strict_error(&repeated));
+                }
+                let why = format!("strict decoding error: {}", rest.join(", "));
                 return Err(self.undecodable(&why, shown));
             }
         }
@@ -208,6 +217,10 @@ impl<'a> Write<'a> {
 fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
     let definition = &call.resource.definition;
     let api_version = &*call.resource.api_version;
+    if value.is_null() && call.resource.is_built_in() {
+        // Go reads null into a struct as nothing at all.
+        *value = Value::Object(Map::new());
+    }
     let Value::Object(object) = value else {
         return Err(Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; \

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::create::{Owner, set_namespace};
 use super::pipeline::{Target, Write};
 use super::{commit, encode, generation, kinds, metadata};
-use crate::apiserver::body;
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
+use crate::apiserver::{body, conversion};
 use crate::machinery::status::{Cause, Precondition, Status};
 use crate::store::{Draft, Entry, WriteError};
 
@@ -64,7 +64,7 @@ impl Write<'_> {
             } else if version != entry.revision.to_string() {
                 return Err(conflict(call));
             }
-            let old = encode::decode(&call.resource, &entry)?;
+            let old = conversion::tree(call.server, &call.resource, &entry).await?;
             match self.replace(&entry, &old, object.clone(), Owner::Update).await? {
                 Outcome::Answered(response) => return Ok(response),
                 Outcome::Raced if version.is_empty() => {}
@@ -101,7 +101,7 @@ impl Write<'_> {
         metadata::carry_over(&mut new, old);
         kinds::fill_zeros(resource, &mut new);
         if owner == Owner::Update {
-            self.track(Some(old), &mut new);
+            self.track(Some(old), &mut new).await?;
         }
         (resource.rules.drop_disabled)(&mut new);
         if let Some(default) = resource.definition.strategy.default {
@@ -114,22 +114,23 @@ impl Write<'_> {
             raise_generation(&mut new);
         }
         self.validate(&new, Some(old))?;
-        let draft = encode::encode(resource, &new)?;
+        let draft = encode::encode(resource.version(), &new)?;
         if is_finished(resource, &draft, &new) {
             return self.remove(entry, draft);
         }
+        let draft = conversion::stored(call.server, resource, &new, draft).await?;
         if draft.equals(entry) {
             commit::count(&call.server.counters().noop_writes);
-            return Ok(Outcome::Answered(self.answer(200, entry)));
+            return Ok(Outcome::Answered(self.answer(200, entry).await?));
         }
         if self.options.dry_run {
-            let response = self.answer_draft(200, draft, Some(entry.revision));
-            return Ok(Outcome::Answered(response));
+            let tried = Arc::new(draft.at(entry.revision));
+            return Ok(Outcome::Answered(self.answer(200, &tried).await?));
         }
         match call.server.store().update(&resource.key, entry.revision, draft) {
             Ok(event) => {
                 commit::committed(call, &event);
-                Ok(Outcome::Answered(self.answer(200, &event.entry)))
+                Ok(Outcome::Answered(self.answer(200, &event.entry).await?))
             }
             Err(WriteError::NotFound) => Err(call.not_found()),
             Err(WriteError::Conflict(_) | WriteError::Exists(_)) => Ok(Outcome::Raced),
@@ -148,8 +149,8 @@ impl Write<'_> {
                 Err(_) => return Ok(Outcome::Raced),
             }
         }
-        let response = self.answer_draft(200, draft, Some(entry.revision));
-        Ok(Outcome::Answered(response))
+        let last = Arc::new(draft.at(entry.revision));
+        Ok(Outcome::Answered(self.answer_shown(200, &last)))
     }
 }
 

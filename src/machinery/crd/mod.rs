@@ -1,5 +1,6 @@
 //! CustomResourceDefinitions: from the object to definitions and back.
 
+mod approval;
 mod check;
 mod manifest;
 
@@ -11,15 +12,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::definition::{
-    Cell, Column, Origin, ResourceDefinition, ScalePaths, Strategy, Subresources,
+    Cell, Column, Conversion, Origin, ResourceDefinition, ScalePaths, Serving, Strategy,
+    Subresources, WebhookConversion,
 };
+use super::gvk::compare_versions;
 use super::schema::{self, Schema};
 use super::status::Cause;
 
+pub use approval::{Approval, approval, is_protected_group};
 pub use manifest::manifest;
 
-/// The definitions of a CustomResourceDefinition (`apiextensions.k8s.io/v1`): one for each served
-/// version, the storage version first. Names that are not given have Kubernetes' defaults.
+/// The definitions of a CustomResourceDefinition (`apiextensions.k8s.io/v1`): one for each
+/// version, served or not, the storage version first. Names that are not given have Kubernetes' defaults.
 /// The object itself is not changed; `set_defaults` does that.
 ///
 /// Causes have kube-apiserver's paths and wording. Rules of `x-kubernetes-validations` are kept
@@ -47,10 +51,7 @@ pub fn definitions_of(crd: &Value) -> Result<Vec<ResourceDefinition>, Vec<Cause>
             Ok(schema) => {
                 let prefix = prefix_of(versions, number, "selectableFields");
                 check::check_selectable(version, &schema, &prefix, &mut causes);
-                if version["served"] == true {
-                    definitions
-                        .push((version["storage"] == true, definition(&crd, version, schema)));
-                }
+                definitions.push((version["storage"] == true, definition(&crd, version, schema)));
             }
             Err(found) => causes.extend(found),
         }
@@ -129,6 +130,48 @@ fn definition(crd: &Value, version: &Value, schema: Schema) -> ResourceDefinitio
             .map(|field| text(field, "jsonPath").trim_start_matches('.').into())
             .collect(),
         strategy: Strategy::default(),
+        serving: serving(crd, version),
+    }
+}
+
+fn serving(crd: &Value, version: &Value) -> Serving {
+    let conversion = &crd["spec"]["conversion"];
+    let webhook = &conversion["webhook"];
+    let conversion = match text(conversion, "strategy") {
+        "Webhook" => Conversion::Webhook(Arc::new(WebhookConversion {
+            definition: text(&crd["metadata"], "name").into(),
+            review_versions: texts(webhook, "conversionReviewVersions"),
+            client_config: webhook["clientConfig"].clone(),
+        })),
+        _ => Conversion::None,
+    };
+    let warning = || match version["deprecationWarning"].as_str() {
+        Some(warning) => warning.into(),
+        None => deprecation_warning(&crd["spec"], text(version, "name")).into(),
+    };
+    Serving {
+        served: version["served"] == true,
+        stored: version["storage"] == true,
+        terminating: false,
+        deprecation: (version["deprecated"] == true).then(warning),
+        conversion,
+    }
+}
+
+/// What is said of a deprecated version that says nothing itself.
+/// (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/customresource_handler.go)
+fn deprecation_warning(spec: &Value, deprecated: &str) -> String {
+    let (group, kind) = (text(spec, "group"), text(&spec["names"], "kind"));
+    let message = format!("{group}/{deprecated} {kind} is deprecated");
+    let better = array(spec, "versions")
+        .iter()
+        .filter(|version| version["served"] == true && version["deprecated"] != true)
+        .map(|version| text(version, "name"))
+        .filter(|name| compare_versions(name, deprecated).is_lt())
+        .min_by(|a, b| compare_versions(a, b));
+    match better {
+        Some(better) => format!("{message}; use {group}/{better} {kind}"),
+        None => message,
     }
 }
 

@@ -39,7 +39,7 @@ fn names_and_columns_have_defaults() {
 }
 
 #[test]
-fn only_served_versions_are_defined_and_storage_comes_first() {
+fn storage_version_comes_first_and_others_say_whether_they_are_served() {
     let mut crd = widget(json!({ "type": "object" }));
     let version = crd["spec"]["versions"][0].clone();
     for (name, served) in [("v1alpha1", false), ("v1beta1", true)] {
@@ -50,8 +50,31 @@ fn only_served_versions_are_defined_and_storage_comes_first() {
         crd["spec"]["versions"].as_array_mut().expect("list").insert(0, other);
     }
     let definitions = definitions_of(&crd).expect("valid");
-    let versions: Vec<&str> = definitions.iter().map(|definition| &*definition.version).collect();
-    assert_eq!(versions, ["v1", "v1beta1"]);
+    let versions: Vec<_> =
+        definitions.iter().map(|it| (&*it.version, it.serving.served, it.serving.stored)).collect();
+    let expected = [("v1", true, true), ("v1beta1", true, false), ("v1alpha1", false, false)];
+    assert_eq!(versions, expected);
+}
+
+#[test]
+fn deprecated_versions_name_the_best_other() {
+    let mut crd = widget(json!({ "type": "object" }));
+    let version = crd["spec"]["versions"][0].clone();
+    for (name, warning) in [("v1alpha1", None), ("v2alpha1", Some("do not"))] {
+        let mut other = version.clone();
+        other["name"] = name.into();
+        other["storage"] = false.into();
+        other["deprecated"] = true.into();
+        if let Some(warning) = warning {
+            other["deprecationWarning"] = warning.into();
+        }
+        crd["spec"]["versions"].as_array_mut().expect("list").push(other);
+    }
+    let definitions = definitions_of(&crd).expect("valid");
+    let warnings: Vec<_> =
+        definitions.iter().map(|it| it.serving.deprecation.as_deref().unwrap_or("")).collect();
+    let better = "example.com/v1alpha1 Widget is deprecated; use example.com/v1 Widget";
+    assert_eq!(warnings, ["", better, "do not"]);
 }
 
 #[test]

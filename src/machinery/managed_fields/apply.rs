@@ -8,6 +8,7 @@ use super::compare::{Comparison, compare};
 use super::entries::{self, Entry, Operation};
 use super::field_set::FieldSet;
 use super::merge::merge;
+use super::others::Others;
 use super::remove::remove;
 use super::shape::Shape;
 use super::typecheck;
@@ -40,7 +41,7 @@ pub fn apply(
     config: &Value,
     writer: &Writer<'_>,
     force: Force,
-    schema: Node<'_>,
+    (schema, others): (Node<'_>, &Others),
 ) -> Result<Value> {
     let shape = Shape::Object(schema);
     let config = checked_config(config, shape)?;
@@ -50,7 +51,7 @@ pub fn apply(
         .map_err(|error| Status::unknown(format!("failed to decode managed fields: {error}")))?;
     if list.is_empty() && live.is_some() {
         let earlier = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
-        own_changes(&Value::Null, &object, &earlier, schema, &mut list);
+        own_changes(&Value::Null, &object, &earlier, (schema, others), &mut list);
     }
 
     let merged = merge(Some(&object), Some(&config), shape).unwrap_or_default();
@@ -85,7 +86,7 @@ pub fn apply(
         _ => merged,
     };
     let comparison = compare(&object, &result, schema);
-    settle(&mut managers, &comparison, force)?;
+    settle(&mut managers, (&comparison, others), force)?;
 
     own.fields = match set.difference(&unowned()).to_json() {
         Value::Object(fields) => fields,
@@ -148,14 +149,15 @@ fn prune(merged: &Value, last: &FieldSet, owned: &FieldSet, shape: Shape<'_>) ->
 /// Takes changed and removed fields from the other managers, or refuses with a conflict.
 fn settle(
     managers: &mut Vec<(Entry, FieldSet)>,
-    comparison: &Comparison,
+    (comparison, others): (&Comparison, &Others),
     force: Force,
 ) -> Result<()> {
-    let taken = comparison.modified.union(&comparison.added);
+    let of = |entry: &Entry| others.get(&entry.api_version).map_or(comparison, |it| &it.comparison);
+    let taken = |entry: &Entry| of(entry).modified.union(&of(entry).added);
     if force == Force::No {
         let mut conflicts: Vec<(String, FieldSet)> = managers
             .iter()
-            .map(|(entry, set)| (entry.describe(), set.intersection(&taken)))
+            .map(|(entry, set)| (entry.describe(), set.intersection(&taken(entry))))
             .filter(|(_, set)| !set.is_empty())
             .collect();
         if !conflicts.is_empty() {
@@ -163,8 +165,8 @@ fn settle(
             return Err(conflict(&conflicts));
         }
     }
-    for (_, set) in managers.iter_mut() {
-        *set = set.difference(&taken).difference(&comparison.removed);
+    for (entry, set) in managers.iter_mut() {
+        *set = set.difference(&taken(entry)).difference(&of(entry).removed);
     }
     managers.retain(|(_, set)| !set.is_empty());
     Ok(())

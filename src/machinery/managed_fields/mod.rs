@@ -1,9 +1,10 @@
 //! Field ownership: `metadata.managedFields` and server-side apply.
 //!
 //! The algorithms are those of structured-merge-diff and of apimachinery's field manager chain,
-//! on JSON values and our schema tree. Differences: all entries are read in the version that is
-//! being written (upstream converts between versions), and sets are not rewritten when a schema
-//! changes a field from granular to atomic.
+//! on JSON values and our schema tree. Entries of other versions are settled by what a change is in
+//! those versions, which the caller provides ([`Others`]). Differences: what an apply removes is
+//! worked out in the version of the apply, and sets are not rewritten when a schema changes a field
+//! from granular to atomic.
 //!
 //! [`update`] runs on every write, so it walks the old and the new object together, looks at
 //! entries only if something changed, and edits their `fieldsV1` JSON in place.
@@ -13,6 +14,7 @@ mod compare;
 mod entries;
 mod field_set;
 mod merge;
+mod others;
 mod remove;
 mod shape;
 #[cfg(test)]
@@ -23,7 +25,8 @@ mod update;
 pub use apply::{Force, apply};
 pub use compare::{Comparison, compare};
 pub use field_set::FieldSet;
-pub use update::{reset_requested, update, update_held};
+pub use others::{Elsewhere, Others, other_versions};
+pub use update::{reset_requested, update, update_across, update_held};
 
 /// Who writes, in which version and when.
 #[derive(Clone, Copy, Debug)]

@@ -58,7 +58,8 @@ impl Case {
 
     fn try_apply(&mut self, manager: &str, force: Force, config: Value) -> Result<(), Box<Status>> {
         let writer = writer(manager, TIMES[self.now]);
-        let result = apply(self.live.as_ref(), &config, &writer, force, self.schema.root())?;
+        let schema = (self.schema.root(), &Others::new());
+        let result = apply(self.live.as_ref(), &config, &writer, force, schema)?;
         self.live = Some(result);
         Ok(())
     }

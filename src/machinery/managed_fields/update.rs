@@ -6,6 +6,7 @@ use super::Writer;
 use super::compare::{Comparison, compare};
 use super::entries::{self, Entry, Operation};
 use super::field_set::FieldSet;
+use super::others::{Elsewhere, Others};
 use crate::machinery::field_path::PathElement;
 use crate::machinery::schema::Node;
 
@@ -20,6 +21,16 @@ use crate::machinery::schema::Node;
 /// Server-owned metadata is never owned. Fields that the write cannot change (status, or all but
 /// status) must be equal in both objects already.
 pub fn update(before: &Value, after: &mut Value, writer: &Writer<'_>, schema: Node<'_>) {
+    update_across(before, after, writer, (schema, &Others::new()));
+}
+
+/// The same where entries may have been written in `others` than the schema's version.
+pub fn update_across(
+    before: &Value,
+    after: &mut Value,
+    writer: &Writer<'_>,
+    versions: (Node<'_>, &Others),
+) {
     let sent = take_managed_fields(after);
     let stored = before.pointer("/metadata/managedFields");
     let list = if writer.subresource.is_empty() {
@@ -30,7 +41,7 @@ pub fn update(before: &Value, after: &mut Value, writer: &Writer<'_>, schema: No
         let list = same.or_else(|| stored.cloned()).unwrap_or_default();
         entries::decode(list).unwrap_or_default()
     };
-    record(before, after, writer, schema, list);
+    record(before, after, writer, versions, list);
 }
 
 /// The same for a write that does not touch the entries: `held` is what the stored object has;
@@ -40,23 +51,23 @@ pub fn update_held(
     held: Value,
     after: &mut Value,
     writer: &Writer<'_>,
-    schema: Node<'_>,
+    versions: (Node<'_>, &Others),
 ) {
     let list = entries::decode(held).unwrap_or_default();
-    record(before, after, writer, schema, list);
+    record(before, after, writer, versions, list);
 }
 
 fn record(
     before: &Value,
     after: &mut Value,
     writer: &Writer<'_>,
-    schema: Node<'_>,
+    versions: (Node<'_>, &Others),
     mut list: Vec<Entry>,
 ) {
     if list.is_empty() && is_stored(before) {
         return;
     }
-    own_changes(before, after, writer, schema, &mut list);
+    own_changes(before, after, writer, versions, &mut list);
     entries::cap_updates(&mut list);
     put_managed_fields(after, entries::encode(list));
 }
@@ -85,7 +96,7 @@ pub(super) fn own_changes(
     before: &Value,
     after: &Value,
     writer: &Writer<'_>,
-    schema: Node<'_>,
+    (schema, others): (Node<'_>, &Others),
     list: &mut Vec<Entry>,
 ) {
     let Comparison { removed, modified, added } = compare_unmanaged(before, after, schema);
@@ -95,8 +106,17 @@ pub(super) fn own_changes(
         return;
     }
     for entry in list.iter_mut() {
-        taken.subtract_from(&mut entry.fields);
-        removed.subtract_from(&mut entry.fields);
+        match others.get(&entry.api_version) {
+            None => {
+                taken.subtract_from(&mut entry.fields);
+                removed.subtract_from(&mut entry.fields);
+            }
+            Some(Elsewhere { comparison }) => {
+                for set in [&comparison.modified, &comparison.added, &comparison.removed] {
+                    set.subtract_from(&mut entry.fields);
+                }
+            }
+        }
     }
     let owned = taken.difference(&unowned());
     if !owned.is_empty() {

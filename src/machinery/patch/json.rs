@@ -13,6 +13,10 @@ use crate::machinery::status::{Result, Status};
 /// Most operations that one patch may have.
 const OPERATIONS_MAX: usize = 10_000;
 
+/// Bytes of JSON that all copies of one patch may add. (kubernetes 1.36:
+/// apiserver/pkg/server/config.go, JSONPatchMaxCopyBytes)
+const COPIED_MAX: usize = 3 * 1024 * 1024;
+
 /// A decoded JSON patch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonPatch {
@@ -56,14 +60,21 @@ impl JsonPatch {
 
     /// Applies all operations; on a 422 the object is left half changed, so apply to a copy.
     pub fn apply(&self, object: &mut Value) -> Result<()> {
+        let mut copied = 0;
         for operation in &self.operations {
-            apply_operation(object, operation).map_err(|Mismatch| Status::unprocessable())?;
+            apply_operation(object, operation, &mut copied)
+                .map_err(|Mismatch| Status::unprocessable())?;
         }
         Ok(())
     }
 }
 
-fn apply_operation(object: &mut Value, operation: &Value) -> std::result::Result<(), Mismatch> {
+/// Applies one operation; `copied` counts the bytes that copies have added.
+fn apply_operation(
+    object: &mut Value,
+    operation: &Value,
+    copied: &mut usize,
+) -> std::result::Result<(), Mismatch> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str).ok_or(Mismatch);
     let value = || operation.get("value").cloned().unwrap_or_default();
     let path = Pointer::parse(text("path")?)?;
@@ -81,11 +92,34 @@ fn apply_operation(object: &mut Value, operation: &Value) -> std::result::Result
             path.add(object, moved)
         }
         "copy" => {
-            let copied = Pointer::parse(text("from")?)?.get(object)?.cloned().unwrap_or_default();
-            path.add(object, copied)
+            let pointer = Pointer::parse(text("from")?)?;
+            let value = pointer.get(object)?.unwrap_or(&Value::Null);
+            *copied += size(value, COPIED_MAX - *copied).ok_or(Mismatch)?;
+            let value = value.clone();
+            path.add(object, value)
         }
         _ => Err(Mismatch),
     }
+}
+
+/// Length of a value as JSON, or `None` if that is more than `limit`.
+fn size(value: &Value, limit: usize) -> Option<usize> {
+    struct Counter {
+        left: usize,
+    }
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let left = self.left.checked_sub(bytes.len());
+            self.left = left.ok_or(std::io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter { left: limit };
+    serde_json::to_writer(&mut counter, value).ok()?;
+    Some(limit - counter.left)
 }
 
 /// A JSON pointer to a member: the container's path and the member's key.
@@ -233,6 +267,15 @@ mod tests {
         let mut value = object();
         JsonPatch::from_value(patch)?.apply(&mut value)?;
         Ok(value)
+    }
+
+    #[test]
+    fn copies_are_bounded_before_they_are_made() {
+        let mut patch = vec![json!({"op": "add", "path": "/data/x", "value": "x".repeat(1000)})];
+        for index in 0..40 {
+            patch.push(json!({"op": "copy", "from": "/data", "path": format!("/data/c{index}")}));
+        }
+        assert_eq!(apply(patch.into()).unwrap_err().code, 422);
     }
 
     #[test]

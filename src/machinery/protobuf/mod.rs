@@ -69,6 +69,9 @@ fn message_name(api_version: &str, kind: &str) -> Option<String> {
         "apiextensions.k8s.io" => {
             format!("k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.{version}.{kind}")
         }
+        "apiregistration.k8s.io" => {
+            format!("k8s.io.kube_aggregator.pkg.apis.apiregistration.{version}.{kind}")
+        }
         _ => {
             let package = group.split('.').next().unwrap_or_default();
             format!("k8s.io.api.{package}.{version}.{kind}")

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::arena::{Builder, Index};
 use super::structural::{self, Place};
-use super::{Draft, Schema};
+use super::{Draft, Schema, fingerprint};
 use crate::machinery::status::Cause;
 
 /// Compiles a structural schema; causes have paths below `prefix`.
@@ -23,7 +23,10 @@ pub(crate) fn compile(document: &Value, prefix: &str) -> Result<Schema, Vec<Caus
             causes.extend(found.into_iter().map(|cause| below(&path, cause)));
         }
     }
-    if causes.is_empty() { Ok(Schema::new(arena, root)) } else { Err(causes) }
+    if !causes.is_empty() {
+        return Err(causes);
+    }
+    Ok(Schema::new(arena, root).with_fingerprint(fingerprint::of(document)))
 }
 
 fn below(path: &str, mut cause: Cause) -> Cause {

@@ -12,6 +12,7 @@ mod arena;
 mod compile;
 mod decode;
 mod defaulting;
+mod fingerprint;
 mod formats;
 mod keywords;
 mod path;
@@ -39,6 +40,8 @@ pub(crate) use render::component_reference;
 pub struct Schema {
     arena: Arc<Arena>,
     root: Index,
+    /// Differs between schemas of one kind that prune or default differently.
+    fingerprint: u64,
 }
 
 /// One node of a schema. `Copy`; borrows the schema.
@@ -126,8 +129,20 @@ impl Schema {
         indices.into_iter().map(|root| Self::new(self.arena.clone(), root)).collect()
     }
 
+    /// Differs between schemas of one kind that prune or default objects differently. Equal schemas
+    /// have equal fingerprints within a process.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// A schema in an arena whose nodes are known by their place: equal ones are the same node.
     pub(crate) fn new(arena: Arc<Arena>, root: Index) -> Self {
-        Self { arena, root }
+        Self { arena, root, fingerprint: u64::from(root) + 1 }
+    }
+
+    /// The same with a fingerprint that holds beyond the arena.
+    pub(super) fn with_fingerprint(self, fingerprint: u64) -> Self {
+        Self { fingerprint, ..self }
     }
 }
 

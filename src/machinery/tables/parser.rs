@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{KEYWORDS, Table, TableError};
 use crate::machinery::definition::{
-    Cell, Column, Origin, ResourceDefinition, ScalePaths, Strategy, Subresources,
+    Cell, Column, Origin, ResourceDefinition, ScalePaths, Serving, Strategy, Subresources,
 };
 use crate::machinery::schema::{Builder, Draft, Index, Schema};
 
@@ -211,6 +211,7 @@ impl<'a> Parser<'a> {
             subresources: Subresources::default(),
             selectable_fields: Vec::new(),
             strategy: Strategy::default(),
+            serving: Serving::default(),
         })
     }
 }

@@ -39,7 +39,7 @@ fn built_in_kinds_have_names_of_discovery() {
     assert!(kind(&table, "Deployment").subresources.scale.is_some());
     assert_eq!(&*kind(&table, "Endpoints").singular, "endpoints");
     assert_eq!(&*kind(&table, "Lease").group, "coordination.k8s.io");
-    assert_eq!(table.definitions.len(), 40);
+    assert_eq!(table.definitions.len(), 59);
 }
 
 #[test]
@@ -86,7 +86,10 @@ fn messages_have_numbers_and_types() {
     assert_eq!((data.number, &data.value), (2, &messages::FieldType::Scalar("bytes".into())));
     for definition in builtin::definitions() {
         let component = definition.schema.component_name().expect("named");
-        let message = component.replacen("io.k8s.", "k8s.io.", 1).replace("s-api", "s_api");
+        let message = component
+            .replacen("io.k8s.", "k8s.io.", 1)
+            .replace("s-api", "s_api")
+            .replace("kube-agg", "kube_agg");
         assert!(builtin::message(&message).is_some(), "{message}");
     }
     assert!(builtin::message("k8s.io.apimachinery.pkg.runtime.Unknown").is_some());

@@ -41,11 +41,7 @@ impl Playground {
         let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().expect("a time"));
         let mut definitions = builtin::definitions();
         definitions.extend(crate::api::definitions::definitions());
-        let options = Options {
-            clock: clock.clone(),
-            history_bytes: 1 << 20,
-            git_version: "v1.36.2".to_owned(),
-        };
+        let options = Options::new(clock.clone());
         let server = ApiServer::new(&Profile::new(definitions), options);
         let client = Client::in_process(&server, Identity::administrator("test"), "test");
         let clusters = ClusterCache::new();

@@ -1,0 +1,109 @@
+//! The certificates of one API server and its administrator.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::apiserver::serve::TlsMaterial;
+use crate::pki::{
+    CertificateAuthority, CertifiedKey, KeyAlgorithm, Kubeconfig, LeafRequest, PkiError, Usage,
+};
+
+/// Lifetime of the certificates.
+const VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Names by which Pods reach the API server.
+const SERVICE_NAMES: [&str; 4] =
+    ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+
+/// An authority of an API server's own, its serving certificate and an administrator's.
+pub struct Credentials {
+    authority: CertificateAuthority,
+    serving: CertifiedKey,
+    administrator: CertifiedKey,
+}
+
+impl Credentials {
+    /// New certificates for a server that listens on `address`.
+    ///
+    /// # Errors
+    /// When keys or certificates cannot be made.
+    pub fn generate(address: IpAddr) -> Result<Self, PkiError> {
+        let authority = CertificateAuthority::generate("capim", KeyAlgorithm::EcdsaP256)?;
+        let mut addresses = vec![IpAddr::from([127, 0, 0, 1])];
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+        let serving = LeafRequest {
+            dns_names: SERVICE_NAMES.map(str::to_owned).to_vec(),
+            addresses,
+            ..leaf("kube-apiserver", &[], Usage::Server)
+        };
+        let serving = authority.issue(&serving, KeyAlgorithm::EcdsaP256)?;
+        let administrator = leaf("kubernetes-admin", &["system:masters"], Usage::Client);
+        let administrator = authority.issue(&administrator, KeyAlgorithm::EcdsaP256)?;
+        Ok(Self { authority, serving, administrator })
+    }
+
+    /// The certificate that signed the others, PEM.
+    pub fn authority_pem(&self) -> &str {
+        self.authority.certificate_pem()
+    }
+
+    /// Certificate and key of the server.
+    pub fn serving(&self) -> &CertifiedKey {
+        &self.serving
+    }
+
+    /// What a port needs. It accepts clients of this authority.
+    pub fn tls(&self) -> TlsMaterial {
+        TlsMaterial {
+            certificate_pem: self.serving.certificate_pem.clone(),
+            key_pem: self.serving.key_pem.clone(),
+            client_ca_pem: self.authority_pem().to_owned(),
+        }
+    }
+
+    /// The administrator's kubeconfig for the server at `url`, whose certificate `server_ca_pem`
+    /// has signed.
+    pub fn kubeconfig(&self, url: &str, server_ca_pem: &str) -> String {
+        render(url, server_ca_pem, "capim-admin", &self.administrator)
+    }
+
+    /// A kubeconfig for another user.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made, e.g. for more than two groups.
+    pub fn kubeconfig_of(
+        &self,
+        url: &str,
+        server_ca_pem: &str,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<String, PkiError> {
+        let request = leaf(user, groups, Usage::Client);
+        let certificate = self.authority.issue(&request, KeyAlgorithm::EcdsaP256)?;
+        Ok(render(url, server_ca_pem, user, &certificate))
+    }
+}
+
+fn render(url: &str, server_ca_pem: &str, user: &str, client: &CertifiedKey) -> String {
+    let kubeconfig = Kubeconfig {
+        cluster: "capim",
+        user,
+        context: "capim",
+        server: url,
+        certificate_authority_pem: server_ca_pem,
+        client,
+    };
+    kubeconfig.to_yaml()
+}
+
+fn leaf(common_name: &str, organizations: &[&str], usage: Usage) -> LeafRequest {
+    LeafRequest {
+        common_name: common_name.to_owned(),
+        organizations: organizations.iter().map(|name| (*name).to_owned()).collect(),
+        dns_names: Vec::new(),
+        addresses: Vec::new(),
+        usage,
+        validity: VALIDITY,
+    }
+}
