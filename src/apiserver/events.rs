@@ -79,7 +79,14 @@ async fn respond(
         _ => body,
     };
     let is_watch = info.verb == "watch";
-    let call = Call { server, resource, info: &info, headers: &headers, identity };
+    let call = Call {
+        server,
+        resource,
+        info: &info,
+        headers: &headers,
+        identity,
+        refusal_warnings: Default::default(),
+    };
     let response = route::dispatch(&call, body).await?;
     if is_watch {
         let (parts, body) = response.into_parts();

@@ -13,6 +13,7 @@ pub mod health;
 pub mod openapi;
 pub mod serve;
 
+mod admission;
 mod answer;
 mod authentication;
 mod body;
@@ -39,7 +40,6 @@ mod strategy;
 mod versions;
 mod view;
 mod watch;
-#[allow(dead_code, reason = "its callers come with admission and conversion")]
 mod webhook;
 mod write;
 

@@ -1,7 +1,7 @@
 //! Query parameters and bodies that steer verbs: ListOptions, write options, DeleteOptions.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::request::RequestInfo;
 use crate::machinery::status::{Cause, Status};
@@ -315,6 +315,31 @@ impl DeleteOptions {
             return Ok(());
         }
         Err(Status::invalid(META_GROUP, "DeleteOptions", "", causes))
+    }
+
+    /// The options that are set, as admission shows them.
+    pub(super) fn to_members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        put("gracePeriodSeconds", self.grace_period_seconds.map(Value::from));
+        put("orphanDependents", self.orphan_dependents.map(Value::from));
+        put("propagationPolicy", self.propagation_policy.clone().map(Value::from));
+        put("dryRun", (!self.dry_run.is_empty()).then(|| self.dry_run.clone().into()));
+        if let Some(wanted) = &self.preconditions {
+            let mut preconditions = Map::new();
+            let texts = [("uid", &wanted.uid), ("resourceVersion", &wanted.resource_version)];
+            for (name, text) in texts {
+                if let Some(text) = text {
+                    preconditions.insert(name.to_owned(), text.as_str().into());
+                }
+            }
+            members.insert("preconditions".to_owned(), preconditions.into());
+        }
+        members
     }
 
     /// Whether nothing is to be stored.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderMap, Request, Response};
+use parking_lot::Mutex;
 
 use super::profile::Resource;
 use super::request::RequestInfo;
@@ -29,6 +30,8 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     /// Who sends it, after impersonation.
     pub(super) identity: &'a Identity,
+    /// Texts of `Warning` headers for a refusal; admission adds to them.
+    pub(super) refusal_warnings: Mutex<Vec<String>>,
 }
 
 impl Call<'_> {
@@ -101,10 +104,21 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
         };
     };
     let key = resource.key.clone();
-    let call = Call { server, resource, info: &info, headers: &parts.headers, identity: &identity };
+    let call = Call {
+        server,
+        resource,
+        info: &info,
+        headers: &parts.headers,
+        identity: &identity,
+        refusal_warnings: Mutex::default(),
+    };
     let mut response = match dispatch(&call, body).await {
         Ok(response) => response,
-        Err(status) => answer::status_response(&status),
+        Err(status) => {
+            let mut response = answer::status_response(&status);
+            answer::warn(&mut response, &call.refusal_warnings.lock());
+            response
+        }
     };
     if call.resource.is("", "endpoints") {
         answer::warn(&mut response, &[ENDPOINTS_DEPRECATED.to_owned()]);

@@ -28,7 +28,7 @@ pub(super) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let write = Write::new(call, Target::Scale, "UpdateOptions")?;
     let bytes = body::read(body).await?;
     let scale = body::decode(call.headers, &bytes, "Scale")?.value;
-    store(call, write, &scale).await
+    store(call, write, scale).await
 }
 
 /// Answers a patch.
@@ -49,16 +49,18 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
         }
         _ => drop(PatchBody::decode(call, &bytes)?),
     }
-    store(call, write, &scale).await
+    store(call, write, scale).await
 }
 
 /// Writes the replicas of a Scale into the object and answers the new Scale.
 async fn store(
     call: &Call<'_>,
     mut write: Write<'_>,
-    scale: &Value,
+    scale: Value,
 ) -> Result<Response<Body>, Box<Status>> {
     let paths = paths(call)?;
+    let entry = call.find().ok_or_else(|| call.not_found())?;
+    let scale = write.pass_scale(scale, |object| scale_of(paths, object), &entry).await?;
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
         value => value.as_i64().ok_or_else(|| {
@@ -71,7 +73,6 @@ async fn store(
         let name = &call.info.name;
         return Err(Status::invalid("autoscaling", "Scale", name, vec![cause]));
     }
-    let entry = call.find().ok_or_else(|| call.not_found())?;
     let mut object = conversion::tree(call.server, &call.resource, &entry).await?;
     set(&mut object, &paths.spec_replicas, replicas.into());
     let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();

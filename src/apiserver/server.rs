@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
 use super::counters::{Counters, Counts};
 use super::garbage::{Feed, GcReceiver};
 use super::profile::{Profile, Resource, ResourceSet};
@@ -82,6 +83,7 @@ struct Inner {
     resources_changed: Notify,
     garbage: Feed,
     counters: Counters,
+    admission: Admission,
     /// Connections to webhooks, made by calls.
     webhooks: Caller,
     /// Cancelled by [`ApiServer::shutdown`]; ends watches.
@@ -98,6 +100,7 @@ impl ApiServer {
             resources_changed: Notify::new(),
             garbage: Feed::default(),
             counters: Counters::default(),
+            admission: Admission::default(),
             webhooks: Caller::default(),
             stop: CancellationToken::new(),
         };
@@ -192,6 +195,10 @@ impl ApiServer {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.inner.admission
     }
 
     pub(crate) fn webhooks(&self) -> &Caller {

@@ -466,6 +466,12 @@ impl Cause {
         Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
     }
 
+    /// `FieldValueTooMany`: `given` items.
+    pub fn too_many(field: impl Into<String>, given: usize, items_max: usize) -> Self {
+        let message = format!("Too many: {given}: must have at most {items_max} items");
+        Self::new("FieldValueTooMany", field, message)
+    }
+
     /// `FieldValueTooLong`, in bytes.
     pub fn too_long(field: impl Into<String>, bytes_max: usize) -> Self {
         let message = format!("Too long: may not be more than {bytes_max} bytes");

@@ -4,6 +4,7 @@
 //! exist, which address is free, who may bind a role) is admission's. (kubernetes 1.36:
 //! pkg/apis/*/v1/defaults.go, pkg/registry/*/strategy.go, pkg/apis/*/validation)
 
+mod admissionregistration;
 mod apiextensions;
 mod apps;
 mod batch;
@@ -65,6 +66,7 @@ pub(super) fn of(definition: &ResourceDefinition) -> &'static Rules {
     let kind = &*definition.kind;
     match &*definition.group {
         "" => core::rules(kind),
+        "admissionregistration.k8s.io" => admissionregistration::rules(kind),
         "apiextensions.k8s.io" => apiextensions::rules(kind),
         "apps" => apps::rules(kind),
         "batch" => batch::rules(kind),

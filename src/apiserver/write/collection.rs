@@ -23,7 +23,7 @@ pub(in crate::apiserver) async fn delete_collection(
     let list = ListOptions::parse(call.info, false)?;
     let selection = Selection::parse(&call.resource, &list)?;
     let options = options(call, body).await?;
-    let write = Write::new(call, Target::Main, "DeleteOptions")?;
+    let mut write = Write::new(call, Target::Main, "DeleteOptions")?;
     let store = call.server.store();
     let query = RangeQuery {
         resource: &call.resource.key,
@@ -38,7 +38,7 @@ pub(in crate::apiserver) async fn delete_collection(
         let mut current = Some(entry.clone());
         for _ in 0..ATTEMPTS {
             let Some(entry) = current else { break };
-            match delete_entry(call, &options, &write, &entry).await {
+            match delete_entry(call, &options, &mut write, &entry).await {
                 Ok(Some(_)) => break,
                 // Gone or changed in the meantime.
                 Ok(None) => {

@@ -11,7 +11,7 @@ use crate::apiserver::counters::Counters;
 use crate::apiserver::garbage::GcEvent;
 use crate::apiserver::negotiate::Shape;
 use crate::apiserver::route::Call;
-use crate::apiserver::{answer, conversion, crds, read};
+use crate::apiserver::{admission, answer, conversion, crds, read};
 use crate::machinery::status::Status;
 use crate::store::{Draft, Entry, Event, EventKind, ObjectRef};
 
@@ -35,6 +35,9 @@ pub(super) fn committed(call: &Call<'_>, event: &Event) {
                 crds::instance_deleted(server, &call.resource.key);
             }
         }
+    }
+    if admission::is_configuration(&call.resource) {
+        server.admission().refresh(server);
     }
     if crds::is_definition(&call.resource) {
         crds::committed(server, event);

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::pipeline::{Target, Write};
 use super::{commit, encode, kinds, metadata};
+use crate::apiserver::admission::Operation;
 use crate::apiserver::route::Call;
 use crate::apiserver::{body, conversion, random};
 use crate::machinery::names;
@@ -73,12 +74,7 @@ impl Write<'_> {
             return Err(Status::forbidden(&call.group_resource(), name, why));
         }
         self.check_namespace(name)?;
-        metadata::set_system_fields(&call.resource, &mut object, self.now);
-        let generated = metadata::text(&object, "name").is_empty()
-            && !metadata::text(&object, "generateName").is_empty();
-        if generated {
-            draw_name(&mut object);
-        }
+        metadata::remove_system_fields(&mut object);
         kinds::reset(&call.resource, &mut object);
         kinds::fill_zeros(&call.resource, &mut object);
         // As upstream, clients own what they sent and what decoding filled in, not what admission
@@ -86,12 +82,25 @@ impl Write<'_> {
         if owner == Owner::Update {
             self.track(None, &mut object).await?;
         }
+        if self.mutate(Operation::Create, &mut object, None).await? {
+            set_namespace(call, &mut object)?;
+            metadata::remove_system_fields(&mut object);
+            kinds::reset(&call.resource, &mut object);
+            kinds::fill_zeros(&call.resource, &mut object);
+        }
+        metadata::set_system_fields(&call.resource, &mut object, self.now);
+        let generated = metadata::text(&object, "name").is_empty()
+            && !metadata::text(&object, "generateName").is_empty();
+        if generated {
+            draw_name(&mut object);
+        }
         (call.resource.rules.drop_disabled)(&mut object);
         kinds::prepare_create(&call.resource, &mut object);
         if let Some(default) = call.resource.definition.strategy.default {
             default(&mut object, None);
         }
         self.validate(&object, None)?;
+        self.approve(Operation::Create, &object, None).await?;
         self.store_new(object, generated).await
     }
 

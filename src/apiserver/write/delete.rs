@@ -38,11 +38,11 @@ pub(in crate::apiserver) async fn delete(
         let why = "this namespace may not be deleted";
         return Err(Status::forbidden(&call.group_resource(), &call.info.name, why));
     }
-    let write = Write::new(call, Target::Main, "DeleteOptions")?;
+    let mut write = Write::new(call, Target::Main, "DeleteOptions")?;
     for _ in 0..ATTEMPTS {
         let entry = call.find().ok_or_else(|| call.not_found())?;
         check_preconditions(call, &options, &entry)?;
-        match delete_entry(call, &options, &write, &entry).await? {
+        match delete_entry(call, &options, &mut write, &entry).await? {
             Some(Deletion::Marked(entry)) => return write.answer(200, &entry).await,
             Some(Deletion::Done(entry)) if call.resource.is("", "pods") => {
                 return write.answer(200, &entry).await;
@@ -107,9 +107,10 @@ fn check_preconditions(
 pub(super) async fn delete_entry(
     call: &Call<'_>,
     options: &DeleteOptions,
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     entry: &Arc<Entry>,
 ) -> Result<Option<Deletion>, Box<Status>> {
+    write.approve_deletion(options, entry).await?;
     let mut finalizers = finalizers_after(entry, options.propagation());
     crds::hold_for_cleanup(&call.resource, entry, &mut finalizers);
     let is_pod = call.resource.is("", "pods");

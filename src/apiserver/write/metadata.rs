@@ -148,14 +148,26 @@ pub(super) fn prune(object: &mut Value) -> Vec<String> {
     unknown
 }
 
-/// Sets what the system says of a new object. The name is drawn from generateName if need be.
+/// Removes what clients cannot say of a new object.
+/// (kubernetes 1.36: apiserver/pkg/registry/rest/meta.go, WipeObjectMetaSystemFields)
+pub(super) fn remove_system_fields(object: &mut Value) {
+    let metadata = members(object);
+    for field in [
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ] {
+        metadata.remove(field);
+    }
+}
+
+/// Sets what the system says of a new object.
 pub(super) fn set_system_fields(resource: &Resource, object: &mut Value, now: Timestamp) {
     let generation = generation::is_kept(resource);
     let metadata = members(object);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"]
-    {
-        metadata.remove(field);
-    }
     metadata.insert("uid".to_owned(), random::uid().into());
     metadata.insert("creationTimestamp".to_owned(), timestamp(now).into());
     if generation {
@@ -342,9 +354,8 @@ fn go_owner(owner: &Value) -> String {
 /// Removes owner references that occur twice and returns their uids.
 pub(super) fn remove_duplicate_owners(object: &mut Value) -> Vec<String> {
     let mut repeated = Vec::new();
-    let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() else {
-        return repeated;
-    };
+    let owners = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let Some(owners) = owners else { return repeated };
     let mut known: Vec<Value> = Vec::with_capacity(owners.len());
     for owner in owners.drain(..) {
         if known.contains(&owner) {

@@ -4,6 +4,7 @@
 //! compared with what is stored: a write that changes nothing stores nothing. Commits expect the
 //! revision that was read and start over when another write came between.
 
+mod admission;
 mod collection;
 mod commit;
 mod create;
@@ -22,5 +23,5 @@ pub(super) use create::create;
 pub(super) use delete::delete;
 pub(super) use encode::{decode, encode};
 pub(super) use patch::{PatchBody, patch};
-pub(super) use pipeline::{Target, Write};
+pub(super) use pipeline::{Target, Write, settle};
 pub(super) use update::update;

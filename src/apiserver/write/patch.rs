@@ -136,7 +136,9 @@ impl Write<'_> {
         for _ in 0..ATTEMPTS {
             let entry = call.find().ok_or_else(|| call.not_found())?;
             let mut old = conversion::tree(call.server, &call.resource, &entry).await?;
-            self.ownership = match patch.leaves_ownership() {
+            // Webhooks see the whole object.
+            let apart = patch.leaves_ownership() && !call.server.admission().is_active();
+            self.ownership = match apart {
                 true => metadata::members(&mut old).remove("managedFields"),
                 false => None,
             };

@@ -7,6 +7,7 @@ use super::metadata;
 use crate::apiserver::body::Decoded;
 use crate::apiserver::negotiate::{self, Accepted};
 use crate::apiserver::options::{FieldValidation, WriteOptions};
+use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
 use crate::apiserver::strategy::Change;
 use crate::machinery::schema::{self, Node, NodeType};
@@ -211,6 +212,26 @@ impl<'a> Write<'a> {
         let name = metadata::text(object, "name");
         Err(Status::invalid(&definition.group, &definition.kind, name, causes))
     }
+}
+
+/// Brings an object that admission changed into the form of one that was just decoded.
+///
+/// # Errors
+/// The message of Go's decoder for what does not fit the kind.
+pub(in crate::apiserver) fn settle(resource: &Resource, object: &mut Value) -> Result<(), String> {
+    let definition = &resource.definition;
+    metadata::prune(object);
+    schema::prune(&definition.schema, object);
+    metadata::normalise(object)?;
+    if resource.is_built_in() {
+        remove_nulls(object, Some(definition.schema.root()));
+        if let Some(cause) = schema::validate(&definition.schema, object).first() {
+            return Err(cause.message.clone());
+        }
+    }
+    schema::default(&definition.schema, object);
+    (resource.rules.default)(object);
+    Ok(())
 }
 
 /// Checks apiVersion and kind; a built-in kind's may be absent and are filled in.

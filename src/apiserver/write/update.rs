@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::create::{Owner, set_namespace};
 use super::pipeline::{Target, Write};
 use super::{commit, encode, generation, kinds, metadata};
+use crate::apiserver::admission::Operation;
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
 use crate::apiserver::{body, conversion};
@@ -103,6 +104,11 @@ impl Write<'_> {
         if owner == Owner::Update {
             self.track(Some(old), &mut new).await?;
         }
+        if self.mutate(Operation::Update, &mut new, Some(old)).await? {
+            kinds::prepare_update(resource, self.target, &mut new, old);
+            metadata::carry_over(&mut new, old);
+            kinds::fill_zeros(resource, &mut new);
+        }
         (resource.rules.drop_disabled)(&mut new);
         if let Some(default) = resource.definition.strategy.default {
             default(&mut new, Some(old));
@@ -114,6 +120,7 @@ impl Write<'_> {
             raise_generation(&mut new);
         }
         self.validate(&new, Some(old))?;
+        self.approve(Operation::Update, &new, Some(old)).await?;
         let draft = encode::encode(resource.version(), &new)?;
         if is_finished(resource, &draft, &new) {
             return self.remove(entry, draft);

@@ -74,6 +74,17 @@ impl Entry {
     }
 }
 
+/// Checks a list of entries; nothing is no list.
+///
+/// # Errors
+/// What is malformed.
+pub fn check(list: &Value) -> Result<(), String> {
+    if list.is_null() {
+        return Ok(());
+    }
+    decode(list.clone()).map(|_| ())
+}
+
 /// Reads a list of entries. The error says what is malformed.
 pub(super) fn decode(list: Value) -> Result<Vec<Entry>, String> {
     let Value::Array(list) = list else { return Ok(Vec::new()) };

@@ -24,6 +24,7 @@ mod update;
 
 pub use apply::{Force, apply};
 pub use compare::{Comparison, compare};
+pub use entries::check;
 pub use field_set::FieldSet;
 pub use others::{Elsewhere, Others, other_versions};
 pub use update::{reset_requested, update, update_across, update_held};
