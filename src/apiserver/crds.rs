@@ -34,14 +34,10 @@ const PLURAL: &str = "customresourcedefinitions";
 /// is gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// Gives the resource `customresourcedefinitions` its defaults and rules; others pass unchanged.
+/// Gives the resource `customresourcedefinitions` its defaults; others pass unchanged.
 pub(crate) fn with_strategy(mut definition: ResourceDefinition) -> ResourceDefinition {
     if &*definition.group == GROUP && &*definition.plural == PLURAL {
-        definition.strategy = Strategy {
-            default: Some(rules::default),
-            validate: Some(rules::validate),
-            ..Strategy::default()
-        };
+        definition.strategy = Strategy { default: Some(rules::default), ..Strategy::default() };
     }
     definition
 }

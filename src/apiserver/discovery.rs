@@ -31,6 +31,7 @@ const OTHER_PATHS: &[&str] = &[
     "/healthz/ping",
     "/livez",
     "/livez/ping",
+    "/openapi/v2",
     "/openapi/v3",
     "/openapi/v3/",
     "/readyz",

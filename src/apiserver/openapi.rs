@@ -1,12 +1,12 @@
-//! `/openapi/v3`: the index, and one document a group and version. JSON only; `/openapi/v2` is not
-//! served.
+//! `/openapi/v3`: the index, and one document a group and version; `/openapi/v2`: one document of
+//! everything. JSON only: clients that read nothing but protobuf are told so (406).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -30,6 +30,8 @@ pub(crate) struct Documents {
     documents: BTreeMap<String, Document>,
     /// `/openapi/v3`.
     index: Tagged,
+    /// `/openapi/v2`, encoded when first asked for.
+    whole: OnceLock<Tagged>,
 }
 
 /// The document of one group and version.
@@ -64,7 +66,18 @@ impl Documents {
             })
             .collect();
         let index = Tagged::new(index(&documents));
-        Self { documents, index }
+        Self { documents, index, whole: OnceLock::new() }
+    }
+
+    /// The document of everything.
+    fn whole(&self) -> &Tagged {
+        self.whole.get_or_init(|| {
+            let documents = self.documents.values();
+            let definitions = documents.flat_map(|document| &document.definitions);
+            let definitions: Vec<&ResourceDefinition> =
+                definitions.map(|definition| &**definition).collect();
+            Tagged::new(openapi::v2::document(&definitions).to_string().into())
+        })
     }
 }
 
@@ -102,9 +115,12 @@ pub(crate) fn respond(
     if !matches!(info.verb, "get" | "head") {
         return status_response(&Status::method_not_allowed());
     }
-    let Some(rest) = info.path.strip_prefix("/openapi/v3") else { return not_found_page() };
     let resources = server.resources();
     let documents = resources.documents.openapi(&resources);
+    if info.path.trim_end_matches('/') == "/openapi/v2" {
+        return whole(documents, headers);
+    }
+    let Some(rest) = info.path.strip_prefix("/openapi/v3") else { return not_found_page() };
     let path = rest.trim_matches('/');
     if path.is_empty() {
         let mut response = tagged(&documents.index.tag, headers, || documents.index.bytes.clone());
@@ -124,6 +140,31 @@ pub(crate) fn respond(
             response
         }
     }
+}
+
+/// Answers a request for the document of everything.
+/// (kubernetes 1.36: kube-openapi pkg/handler/handler.go)
+fn whole(documents: &Documents, headers: &HeaderMap) -> Response<Body> {
+    if !accepts_json(headers) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+        return response;
+    }
+    let document = documents.whole();
+    tagged(&document.tag, headers, || document.bytes.clone())
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let mut ranges = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .peekable();
+    ranges.peek().is_none()
+        || ranges.any(|range| matches!(range, "" | "*/*" | "application/*" | "application/json"))
 }
 
 /// Leads a client with an outdated hash to the present document, as kube-apiserver does.
@@ -216,14 +257,29 @@ mod tests {
         assert_ne!(url(&before, "apis/batch/v1"), url(&after, "apis/batch/v1"));
     }
 
-    #[test]
-    fn version_2_and_unknown_groups_are_not_served() {
-        let server = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(async { server() });
-        for path in ["/openapi/v2", "/openapi/v3/apis/nope/v1", "/openapi/v3/api"] {
+    #[tokio::test]
+    async fn unknown_groups_are_not_served() {
+        let server = server();
+        for path in ["/openapi", "/openapi/v3/apis/nope/v1", "/openapi/v3/api"] {
             assert_eq!(get(&server, path, None).status(), 404, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn version_2_is_one_document_in_json() {
+        let server = server();
+        let response = get(&server, "/openapi/v2?timeout=32s", None);
+        let tag = response.headers()[ETAG].clone();
+        let document = json_of(response).await;
+        assert_eq!(document["swagger"], "2.0");
+        assert!(document["definitions"]["io.k8s.api.apps.v1.Deployment"].is_object());
+        assert_eq!(get(&server, "/openapi/v2", Some(&tag)).status(), 304);
+        let info = RequestInfo::parse(&Method::GET, &"/openapi/v2".parse().unwrap()).unwrap();
+        let mut headers = HeaderMap::new();
+        let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        headers.insert(ACCEPT, HeaderValue::from_static(protobuf));
+        assert_eq!(respond(&server, &info, &headers).status(), 406);
+        headers.append(ACCEPT, HeaderValue::from_static("application/json;q=0.5"));
+        assert_eq!(respond(&server, &info, &headers).status(), 200);
     }
 }

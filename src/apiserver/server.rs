@@ -1,6 +1,7 @@
 //! One API server: its store, its resources, its life.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -81,6 +82,8 @@ struct Inner {
     resources: RwLock<Arc<ResourceSet>>,
     /// Rung after every change of `resources`, for watches of what is served no longer.
     resources_changed: Notify,
+    /// Number of changes of `resources`: tells watches cheaply that they need not look.
+    resources_changes: AtomicU64,
     garbage: Feed,
     counters: Counters,
     admission: Admission,
@@ -98,6 +101,7 @@ impl ApiServer {
             options,
             resources: RwLock::new(profile.resources()),
             resources_changed: Notify::new(),
+            resources_changes: AtomicU64::new(0),
             garbage: Feed::default(),
             counters: Counters::default(),
             admission: Admission::default(),
@@ -161,8 +165,14 @@ impl ApiServer {
     fn replace_resources(&self, change: impl FnOnce(&ResourceSet) -> ResourceSet) {
         let mut resources = self.inner.resources.write();
         *resources = Arc::new(change(&resources));
+        self.inner.resources_changes.fetch_add(1, Ordering::Release);
         drop(resources);
         self.inner.resources_changed.notify_waiters();
+    }
+
+    /// How often what is served has changed.
+    pub(crate) fn resources_changes(&self) -> u64 {
+        self.inner.resources_changes.load(Ordering::Acquire)
     }
 
     /// Rung after every change of what is served.

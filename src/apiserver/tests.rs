@@ -1,5 +1,8 @@
 //! The engine, driven request by request as clients drive it.
 
+mod conversion;
+mod definitions;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -69,6 +69,7 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
         bookmark_due: None,
         headers: Headers::Included,
         is_retired: false,
+        seen_changes: None,
         deadline: Box::pin(async move { clock.sleep(timeout).await }),
     };
     watcher.begin(start);
@@ -137,6 +138,8 @@ struct Watcher {
     headers: Headers,
     /// Whether the watch ends soon, because its resource was replaced.
     is_retired: bool,
+    /// Changes of what is served that have been looked at.
+    seen_changes: Option<u64>,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -255,9 +258,11 @@ impl Watcher {
     /// Lets the watch end soon if its resource is another one now.
     fn retire_if_replaced(&mut self) {
         let resource = &self.view.resource;
-        if self.is_retired || resource.is_built_in() {
+        let changes = self.server.resources_changes();
+        if self.is_retired || resource.is_built_in() || self.seen_changes == Some(changes) {
             return;
         }
+        self.seen_changes = Some(changes);
         let definition = &resource.definition;
         let (group, version, plural) = (&definition.group, &definition.version, &definition.plural);
         let now = self.server.resolve(group, version, plural);

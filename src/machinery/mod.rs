@@ -2,6 +2,7 @@
 //! and an error are. No I/O, no clock.
 
 pub mod builtin;
+pub mod cel;
 pub mod crd;
 pub mod definition;
 pub mod duration;

@@ -3,6 +3,8 @@
 //!
 //! A document is made anew by each call; whoever serves it keeps the bytes.
 
+pub mod v2;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -17,6 +19,12 @@ const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions
 const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
+
+// What `kubectl explain` shows of the fields that all objects have.
+const API_VERSION: &str = "Version of the schema of this object: group and version of its kind.";
+const KIND: &str = "Name of the kind of this object, in CamelCase. Cannot be changed.";
+const METADATA: &str = "Standard metadata of an object: names, labels, annotations, owners.";
+const LIST_METADATA: &str = "Standard metadata of a list: its version and how to go on reading.";
 
 /// The document of one group and version with these resources. `/openapi/v3` lists it as
 /// `apis/<group>/<version>`, or `api/<version>` for the core group.
@@ -88,7 +96,7 @@ impl Components {
         match definition.origin {
             Origin::BuiltIn => self.named(&definition.schema),
             Origin::Custom => {
-                self.schemas.insert(name.clone(), custom_schema(&definition.schema));
+                self.schemas.insert(name.clone(), custom_schema(definition));
             }
         }
         if let Some(Value::Object(schema)) = self.schemas.get_mut(&name) {
@@ -101,30 +109,92 @@ impl Components {
 }
 
 /// A custom resource's schema with the types that kube-apiserver gives its common fields.
-fn custom_schema(schema: &Schema) -> Value {
-    let mut schema = schema.to_openapi();
-    let reference = json!({ "allOf": [component_reference(OBJECT_META)] });
-    if let Some(schema) = schema.as_object_mut() {
-        let properties = schema.entry("properties").or_insert_with(|| json!({}));
-        properties["apiVersion"] = json!({ "type": "string" });
-        properties["kind"] = json!({ "type": "string" });
-        properties["metadata"] = reference;
-    }
+fn custom_schema(definition: &ResourceDefinition) -> Value {
+    let mut schema = definition.schema.to_openapi();
+    complete(&mut schema);
+    with_common_fields(&mut schema);
+    put_selectable(definition, &mut schema);
     schema
 }
 
+fn with_common_fields(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    properties["apiVersion"] = json!({ "type": "string", "description": API_VERSION });
+    properties["kind"] = json!({ "type": "string", "description": KIND });
+    properties["metadata"] = json!({
+        "description": METADATA,
+        "allOf": [component_reference(OBJECT_META)],
+    });
+}
+
+/// Says below the root what custom schemas leave to be understood: what embedded resources have in
+/// common, and that an integer or a string is one of both.
+fn complete(node: &mut Value) {
+    let Some(map) = node.as_object_mut() else { return };
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        properties.values_mut().for_each(complete);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(child) = map.get_mut(keyword) {
+            complete(child);
+        }
+    }
+    let is_said = map.contains_key("anyOf") || map.contains_key("allOf");
+    if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) && !is_said {
+        map.insert("anyOf".to_owned(), json!([{ "type": "integer" }, { "type": "string" }]));
+    }
+    if map.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true)) {
+        let required = map.entry("required").or_insert_with(|| json!([]));
+        if let Some(required) = required.as_array_mut() {
+            for name in ["kind", "apiVersion"] {
+                if !required.iter().any(|known| known == name) {
+                    required.push(name.into());
+                }
+            }
+        }
+        with_common_fields(node);
+    }
+}
+
+fn put_selectable(definition: &ResourceDefinition, schema: &mut Value) {
+    if definition.selectable_fields.is_empty() {
+        return;
+    }
+    let fields = definition.selectable_fields.iter();
+    let fields: Vec<Value> = fields.map(|path| json!({ "fieldPath": path })).collect();
+    schema["x-kubernetes-selectable-fields"] = fields.into();
+}
+
 fn list_schema(definition: &ResourceDefinition, item: &str) -> Value {
-    json!({
+    let (kind, plural) = (&definition.kind, &definition.plural);
+    let items = format!(
+        "List of {plural}. More info: https://git.k8s.io/community/contributors/devel/\
+         sig-architecture/api-conventions.md"
+    );
+    let mut schema = json!({
         "type": "object",
+        "description": format!("{} is a list of {kind}", definition.list_kind),
         "required": ["items"],
         "properties": {
-            "apiVersion": { "type": "string" },
-            "kind": { "type": "string" },
-            "metadata": { "allOf": [component_reference(LIST_META)] },
-            "items": { "type": "array", "items": { "allOf": [component_reference(item)] } },
+            "apiVersion": { "type": "string", "description": API_VERSION },
+            "kind": { "type": "string", "description": KIND },
+            "metadata": {
+                "description": LIST_METADATA,
+                "allOf": [component_reference(LIST_META)],
+            },
+            "items": {
+                "type": "array",
+                "description": items,
+                "items": { "allOf": [component_reference(item)] },
+            },
         },
         "x-kubernetes-group-version-kind": [kind_of(definition, &definition.list_kind)],
-    })
+    });
+    if definition.origin == Origin::Custom {
+        put_selectable(definition, &mut schema);
+    }
+    schema
 }
 
 fn kind_of(definition: &ResourceDefinition, kind: &str) -> Value {

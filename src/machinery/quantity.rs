@@ -88,6 +88,39 @@ impl Quantity {
         let milli = NANO / 1_000;
         self.nanounits.div_euclid(milli) + i128::from(self.nanounits.rem_euclid(milli) != 0)
     }
+
+    /// A whole number.
+    pub fn from_integer(value: i64) -> Self {
+        Self { nanounits: i128::from(value) * NANO, notation: Notation::Decimal }
+    }
+
+    /// -1, 0 or 1.
+    pub fn sign(&self) -> i8 {
+        self.nanounits.signum() as i8
+    }
+
+    /// The value as a floating-point number, which may lose digits.
+    pub fn approximate_float(&self) -> f64 {
+        self.nanounits as f64 / NANO as f64
+    }
+
+    /// The value if it is a whole number of 64 bits.
+    pub fn as_integer(&self) -> Option<i64> {
+        let whole = self.nanounits % NANO == 0;
+        i64::try_from(self.nanounits / NANO).ok().filter(|_| whole)
+    }
+
+    /// The sum, in the notation of `self`; `None` on overflow.
+    pub fn checked_add(&self, other: Self) -> Option<Self> {
+        let nanounits = self.nanounits.checked_add(other.nanounits)?;
+        Some(Self { nanounits, notation: self.notation })
+    }
+
+    /// The difference, in the notation of `self`; `None` on overflow.
+    pub fn checked_sub(&self, other: Self) -> Option<Self> {
+        let nanounits = self.nanounits.checked_sub(other.nanounits)?;
+        Some(Self { nanounits, notation: self.notation })
+    }
 }
 
 fn parse_suffix(suffix: &str) -> Result<(u32, i32, Notation), QuantityError> {

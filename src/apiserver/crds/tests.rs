@@ -7,7 +7,7 @@ use crate::apiserver::{Options, Profile};
 use crate::clock::Clock;
 use crate::machinery::builtin;
 
-fn crd(name: &str) -> Value {
+fn definition(name: &str) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -38,7 +38,7 @@ fn server() -> ApiServer {
 /// Stores a definition as the engine would.
 fn create(server: &ApiServer, mut object: Value) {
     rules::default(&mut object, None);
-    assert_eq!(rules::validate(&object, None), []);
+    assert_eq!(crd::validate(&object, None), []);
     let key = key(server).unwrap();
     let event = server.store().create(&key, draft(object, Box::default(), 0).unwrap()).unwrap();
     committed(server, &event);
@@ -77,7 +77,7 @@ fn request_deletion(server: &ApiServer) {
 #[tokio::test]
 async fn definition_is_served_and_established_at_once() {
     let server = server();
-    create(&server, crd("widget"));
+    create(&server, definition("widget"));
     assert!(server.resolve("example.com", "v1", "widgets").is_some());
     let (_, object) = stored(&server, "widgets.example.com").unwrap();
     assert_eq!(
@@ -101,8 +101,8 @@ async fn definition_is_served_and_established_at_once() {
 #[tokio::test]
 async fn taken_names_are_not_accepted_and_not_served() {
     let server = server();
-    create(&server, crd("widget"));
-    let mut other = crd("gadget");
+    create(&server, definition("widget"));
+    let mut other = definition("gadget");
     other["spec"]["names"]["shortNames"] = json!(["widget"]);
     create(&server, other);
     assert!(server.resolve("example.com", "v1", "gadgets").is_none());
@@ -123,7 +123,7 @@ async fn taken_names_are_not_accepted_and_not_served() {
 #[tokio::test]
 async fn another_version_replaces_the_first_and_is_recorded() {
     let server = server();
-    create(&server, crd("widget"));
+    create(&server, definition("widget"));
     let before = server.resources().generation;
     update(&server, "widgets.example.com", |object| {
         let old = object.clone();
@@ -133,7 +133,7 @@ async fn another_version_replaces_the_first_and_is_recorded() {
         object["spec"]["versions"].as_array_mut().unwrap().push(second);
         object["metadata"]["generation"] = json!(2);
         rules::default(object, Some(&old));
-        assert_eq!(rules::validate(object, Some(&old)), []);
+        assert_eq!(crd::validate(object, Some(&old)), []);
     });
     assert_ne!(server.resources().generation, before);
     assert!(server.resolve("example.com", "v2", "widgets").is_some());
@@ -150,12 +150,12 @@ async fn another_version_replaces_the_first_and_is_recorded() {
 #[tokio::test]
 async fn established_definitions_keep_group_scope_kind_and_stored_versions() {
     let server = server();
-    create(&server, crd("widget"));
+    create(&server, definition("widget"));
     let (_, old) = stored(&server, "widgets.example.com").unwrap();
     let check = |change: fn(&mut Value), field: &str, message: &str| {
         let mut new = old.clone();
         change(&mut new);
-        let causes = rules::validate(&new, Some(&old));
+        let causes = crd::validate(&new, Some(&old));
         let found = causes.iter().any(|it| it.field == field && it.message == message);
         assert!(found, "{field}: {causes:?}");
     };
@@ -181,7 +181,7 @@ async fn established_definitions_keep_group_scope_kind_and_stored_versions() {
 #[tokio::test]
 async fn deleted_definition_takes_its_instances_along() {
     let server = server();
-    create(&server, crd("widget"));
+    create(&server, definition("widget"));
     instance(&server, "a", &[]);
     request_deletion(&server);
     assert!(stored(&server, "widgets.example.com").is_none());
@@ -192,7 +192,7 @@ async fn deleted_definition_takes_its_instances_along() {
 #[tokio::test]
 async fn deleted_definition_waits_for_finalizers_of_its_instances() {
     let server = server();
-    create(&server, crd("widget"));
+    create(&server, definition("widget"));
     instance(&server, "a", &["x.example.com/hold"]);
     request_deletion(&server);
     assert!(stored(&server, "widgets.example.com").is_some());
@@ -208,7 +208,7 @@ async fn deleted_definition_waits_for_finalizers_of_its_instances() {
 #[tokio::test]
 async fn own_kinds_appear_as_established_definitions_with_labels() {
     let server = server();
-    let mut object = crd("widget");
+    let mut object = definition("widget");
     rules::default(&mut object, None);
     let definitions = crd::definitions_of(&object).unwrap();
     let labels = |_: &ResourceDefinition| BTreeMap::from([("a".to_owned(), "b".to_owned())]);
@@ -220,14 +220,14 @@ async fn own_kinds_appear_as_established_definitions_with_labels() {
     assert_eq!(entry.meta.labels.get("a"), Some("b"));
     assert_eq!(object["status"]["conditions"][1]["reason"], "InitialNamesAccepted");
     assert_eq!(object["status"]["storedVersions"], json!(["v1"]));
-    assert_eq!(rules::validate(&object, None), []);
+    assert_eq!(crd::validate(&object, None), []);
     assert!(object["metadata"]["creationTimestamp"].as_str().unwrap().ends_with('Z'));
 }
 
 #[tokio::test]
 async fn rules_of_own_kinds_survive_a_new_definition() {
     let server = server();
-    let mut object = crd("widget");
+    let mut object = definition("widget");
     rules::default(&mut object, None);
     let mut definitions = crd::definitions_of(&object).unwrap();
     definitions[0].strategy.default = Some(|_, _| {});

@@ -1,8 +1,13 @@
 //! CustomResourceDefinitions: from the object to definitions and back.
 
 mod approval;
-mod check;
+mod conversion_rules;
 mod manifest;
+mod normalise;
+mod report;
+mod validation;
+mod version_rules;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -21,49 +26,34 @@ use super::status::Cause;
 
 pub use approval::{Approval, approval, is_protected_group};
 pub use manifest::manifest;
+pub use validation::{is_established, validate, validate_status};
+pub use warnings::warnings;
 
-/// The definitions of a CustomResourceDefinition (`apiextensions.k8s.io/v1`): one for each
-/// version, served or not, the storage version first. Names that are not given have Kubernetes' defaults.
-/// The object itself is not changed; `set_defaults` does that.
+use report::Report;
+
+/// The definitions of a CustomResourceDefinition (`apiextensions.k8s.io/v1`) that is valid: one for
+/// each version, served or not, the storage version first. Names that are not given have
+/// Kubernetes' defaults. The object itself is not changed; [`set_defaults`] does that.
 ///
-/// Causes have kube-apiserver's paths and wording. Rules of `x-kubernetes-validations` are kept
-/// but not compiled.
+/// Causes say which versions have no schema.
 pub fn definitions_of(crd: &Value) -> Result<Vec<ResourceDefinition>, Vec<Cause>> {
     let mut crd = crd.clone();
     set_defaults(&mut crd);
-    let mut causes = check::check(&crd);
-    let versions = array(&crd["spec"], "versions");
+    let mut report = Report::default();
     let mut definitions = Vec::new();
-    for (number, version) in versions.iter().enumerate() {
-        let own = format!("spec.versions[{number}]");
-        let prefix = match is_shared(versions, "schema") {
-            true => "spec.validation.openAPIV3Schema".to_owned(),
-            false => format!("{own}.schema.openAPIV3Schema"),
-        };
+    for (number, version) in array(&crd["spec"], "versions").iter().enumerate() {
         let document = &version["schema"]["openAPIV3Schema"];
         if !document.is_object() {
-            let field = format!("{own}.schema.openAPIV3Schema");
-            let message = "Required value".to_owned();
-            causes.push(Cause { reason: "FieldValueRequired".into(), message, field });
+            report.required(&format!("spec.versions[{number}].schema.openAPIV3Schema"), "");
             continue;
         }
-        match schema::compile(document, &prefix) {
-            Ok(schema) => {
-                let prefix = prefix_of(versions, number, "selectableFields");
-                check::check_selectable(version, &schema, &prefix, &mut causes);
-                definitions.push((version["storage"] == true, definition(&crd, version, schema)));
-            }
-            Err(found) => causes.extend(found),
-        }
+        definitions.push(definition(&crd, version, schema::compile(document)));
     }
-    if !causes.is_empty() {
-        // What all versions share is reported once.
-        let mut seen = Vec::new();
-        causes.retain(|cause| !seen.contains(cause) && (seen.push(cause.clone()), true).1);
-        return Err(causes);
+    if !report.causes.is_empty() {
+        return Err(report.causes);
     }
-    definitions.sort_by_key(|(storage, _)| !storage);
-    Ok(definitions.into_iter().map(|(_, definition)| definition).collect())
+    definitions.sort_by_key(|definition| !definition.serving.stored);
+    Ok(definitions)
 }
 
 /// Whether all versions say the same about a field, which kube-apiserver then reports above the
@@ -72,19 +62,12 @@ fn is_shared(versions: &[Value], field: &str) -> bool {
     versions.windows(2).all(|pair| pair[0][field] == pair[1][field])
 }
 
-/// The path below which a version's field is reported.
-fn prefix_of(versions: &[Value], number: usize, field: &str) -> String {
-    if is_shared(versions, field) { "spec".to_owned() } else { format!("spec.versions[{number}]") }
-}
-
-/// Fills in what kube-apiserver fills in when a CustomResourceDefinition is written: singular and
-/// list names, and the conversion strategy.
+/// Fills in what kube-apiserver fills in when a CustomResourceDefinition is written (singular and
+/// list names, the conversion strategy, a webhook's port) and leaves out what it leaves out.
 pub fn set_defaults(crd: &mut Value) {
+    normalise::normalise(crd);
     let Some(spec) = crd.get_mut("spec").and_then(Value::as_object_mut) else { return };
-    let conversion = spec.entry("conversion").or_insert_with(|| serde_json::json!({}));
-    if let Some(conversion) = conversion.as_object_mut() {
-        conversion.entry("strategy").or_insert_with(|| "None".into());
-    }
+    spec.entry("conversion").or_insert_with(|| serde_json::json!({"strategy": "None"}));
     let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) else { return };
     let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     if kind.is_empty() {

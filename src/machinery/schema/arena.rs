@@ -107,7 +107,9 @@ impl Pattern {
 
     /// Whether `text` matches; a pattern that does not compile matches everything.
     pub(super) fn is_match(&self, text: &str) -> bool {
-        let regex = self.compiled.get_or_init(|| regex::Regex::new(&self.source).ok());
+        let regex = self
+            .compiled
+            .get_or_init(|| regex::Regex::new(&super::go_regex::to_rust(&self.source)).ok());
         regex.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 }

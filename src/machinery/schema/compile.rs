@@ -4,29 +4,60 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::arena::{Builder, Index};
-use super::structural::{self, Place};
-use super::{Draft, Schema, fingerprint};
+use super::arena::{Arena, Builder, Index};
+use super::document::{self, Document};
+use super::{Draft, Schema, fingerprint, openapi_rules, pruning, structural};
 use crate::machinery::status::Cause;
 
-/// Compiles a structural schema; causes have paths below `prefix`.
-pub(crate) fn compile(document: &Value, prefix: &str) -> Result<Schema, Vec<Cause>> {
-    let mut compiler =
-        Compiler { builder: Builder::default(), causes: Vec::new(), defaults: Vec::new() };
-    let root = compiler.node(document, prefix, Place::Root);
-    let Compiler { builder, mut causes, defaults } = compiler;
-    let arena = Arc::new(builder.finish());
-    if causes.is_empty() {
-        for (path, index, value) in defaults {
-            let schema = Schema::new(arena.clone(), index);
-            let found = super::validate(&schema, &value);
-            causes.extend(found.into_iter().map(|cause| below(&path, cause)));
+/// Compiles a schema; what it says beyond structure is kept or ignored.
+pub(crate) fn compile(document: &Value) -> Schema {
+    let (arena, root, _) = build(document, "");
+    Schema::new(arena, root).with_fingerprint(fingerprint::of(document))
+}
+
+/// What is wrong with a CRD's schema, with paths below `prefix`, in kube-apiserver's order.
+pub(crate) fn check(document: &Document, prefix: &str) -> Vec<Cause> {
+    let structural = structural::check(document, prefix);
+    let mut causes = match &structural {
+        Ok(found) if found.is_empty() => wrong_defaults(document, prefix),
+        Ok(found) => found.clone(),
+        Err(_) => Vec::new(),
+    };
+    causes.extend(openapi_rules::check(document, prefix));
+    if let Err(why) = structural
+        && causes.is_empty()
+    {
+        let message = format!("Invalid value: \"\": {why}");
+        causes.push(document::cause("FieldValueInvalid", message, prefix));
+    }
+    causes
+}
+
+/// Defaults must fit their schema. Those below metadata are refused elsewhere.
+fn wrong_defaults(document: &Document, prefix: &str) -> Vec<Cause> {
+    let (arena, _, defaults) = build(&Value::Object(document.clone()), prefix);
+    let mut causes = Vec::new();
+    for (path, index, value) in defaults {
+        let mut pruned = value.clone();
+        pruning::prune_value(&arena, index, &mut pruned);
+        if pruned != value {
+            let message = format!("Invalid value: {value}: must not have unknown fields");
+            causes.push(document::cause("FieldValueInvalid", message, &path));
         }
+        let schema = Schema::new(arena.clone(), index);
+        let found = super::validate(&schema, &value);
+        causes.extend(found.into_iter().map(|cause| below(&path, cause)));
     }
-    if !causes.is_empty() {
-        return Err(causes);
-    }
-    Ok(Schema::new(arena, root).with_fingerprint(fingerprint::of(document)))
+    causes
+}
+
+/// Defaults with their places and nodes.
+type Defaults = Vec<(String, Index, Value)>;
+
+fn build(document: &Value, prefix: &str) -> (Arc<Arena>, Index, Defaults) {
+    let mut compiler = Compiler { builder: Builder::default(), defaults: Vec::new() };
+    let root = compiler.node(document, prefix);
+    (Arc::new(compiler.builder.finish()), root, compiler.defaults)
 }
 
 fn below(path: &str, mut cause: Cause) -> Cause {
@@ -40,48 +71,38 @@ fn below(path: &str, mut cause: Cause) -> Cause {
 
 struct Compiler {
     builder: Builder,
-    causes: Vec<Cause>,
-    /// Defaults with their place and node, checked when all nodes are known.
-    defaults: Vec<(String, Index, Value)>,
+    /// Checked when all nodes are known.
+    defaults: Defaults,
 }
 
 const BRANCHES: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
 impl Compiler {
-    fn node(&mut self, document: &Value, path: &str, place: Place) -> Index {
+    fn node(&mut self, document: &Value, path: &str) -> Index {
         let mut draft = Draft::default();
-        let Value::Object(document) = document else {
-            let message = "Invalid value: must be a schema object".into();
-            self.causes.push(structural::cause("FieldValueInvalid", message, path));
-            return self.builder.intern(draft);
-        };
-        structural::check(document, path, place, &mut self.causes);
+        let Value::Object(document) = document else { return self.builder.intern(draft) };
         self.set_type(document, &mut draft);
         for (keyword, value) in document {
             match keyword.as_str() {
                 "type" | "x-kubernetes-int-or-string" => {}
-                "properties" => self.properties(value, path, place, &mut draft),
+                "properties" => self.properties(value, path, &mut draft),
                 "items" if value.is_object() => {
-                    let child = self.node(value, &format!("{path}.items"), place.items());
+                    let child = self.node(value, &format!("{path}.items"));
                     draft.items(child);
                 }
                 "additionalProperties" if value.is_object() => {
-                    let path = format!("{path}.additionalProperties");
-                    let child = self.node(value, &path, place.property());
+                    let child = self.node(value, &format!("{path}.additionalProperties"));
                     draft.additional(child);
                 }
                 "not" => {
-                    let child = self.node(value, &format!("{path}.not"), Place::Branch);
+                    let child = self.node(value, &format!("{path}.not"));
                     draft.not(child);
                 }
-                "allOf" | "anyOf" | "oneOf" => {
-                    self.branches(keyword, value, document, path, &mut draft);
-                }
-                _ if structural::is_refused(keyword) || value.is_null() => {}
+                "allOf" | "anyOf" | "oneOf" => self.branches(keyword, value, path, &mut draft),
+                _ if value.is_null() => {}
                 _ => {
-                    if !draft.set(keyword, value) {
-                        structural::check_unset(keyword, value, path, &mut self.causes);
-                    }
+                    // What is not understood has been reported, or means nothing.
+                    draft.set(keyword, value);
                 }
             }
         }
@@ -101,27 +122,19 @@ impl Compiler {
         }
     }
 
-    fn properties(&mut self, value: &Value, path: &str, place: Place, draft: &mut Draft) {
+    fn properties(&mut self, value: &Value, path: &str, draft: &mut Draft) {
         let Value::Object(properties) = value else { return };
         for (name, property) in properties {
             let path = format!("{path}.properties[{name}]");
-            let child = self.node(property, &path, place.property());
+            let child = self.node(property, &path);
             draft.property(name, child);
         }
     }
 
-    fn branches(
-        &mut self,
-        keyword: &str,
-        value: &Value,
-        parent: &Map<String, Value>,
-        path: &str,
-        draft: &mut Draft,
-    ) {
+    fn branches(&mut self, keyword: &str, value: &Value, path: &str, draft: &mut Draft) {
         debug_assert!(BRANCHES.contains(&keyword), "only branches come here");
-        let place = if is_int_or_string(parent) { Place::IntOrStringBranch } else { Place::Branch };
         for (number, branch) in value.as_array().into_iter().flatten().enumerate() {
-            let child = self.node(branch, &format!("{path}.{keyword}[{number}]"), place);
+            let child = self.node(branch, &format!("{path}.{keyword}[{number}]"));
             draft.branch(keyword, child);
         }
     }

@@ -23,6 +23,47 @@ pub(super) enum Format {
     BsonObjectId,
 }
 
+/// Formats of strings that kube-apiserver knows, without dashes.
+/// (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/validation/formats.go)
+const STRING_FORMATS: [&str; 26] = [
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
+];
+
+/// Whether kube-apiserver knows a format for values of a type.
+pub(crate) fn is_known(kind: &str, format: &str) -> bool {
+    match kind {
+        "" | "string" => STRING_FORMATS.contains(&format.replace('-', "").as_str()),
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        _ => false,
+    }
+}
+
 impl Format {
     pub(super) fn parse(name: &str) -> Option<Self> {
         Some(match name {

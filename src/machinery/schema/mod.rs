@@ -12,9 +12,13 @@ mod arena;
 mod compile;
 mod decode;
 mod defaulting;
+mod document;
+mod field_path;
 mod fingerprint;
 mod formats;
+mod go_regex;
 mod keywords;
+mod openapi_rules;
 mod path;
 mod pruning;
 mod render;
@@ -31,7 +35,9 @@ use serde_json::Value;
 use super::status::Cause;
 
 pub(crate) use arena::{Arena, Builder, Index};
-pub(crate) use compile::compile;
+pub(crate) use compile::{check, compile};
+pub(crate) use field_path::{Brackets, resolve};
+pub(crate) use formats::is_known as is_known_format;
 pub(crate) use keywords::Draft;
 pub(crate) use render::component_reference;
 
@@ -85,6 +91,17 @@ pub enum ListType {
     Map,
 }
 
+/// Limits of the sizes of a node's values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// `maxLength`.
+    pub max_length: Option<u64>,
+    /// `maxItems`.
+    pub max_items: Option<u64>,
+    /// `maxProperties`.
+    pub max_properties: Option<u64>,
+}
+
 impl Schema {
     /// A schema that accepts anything.
     pub fn any() -> Self {
@@ -98,7 +115,13 @@ impl Schema {
     /// Compiles `openAPIV3Schema` of a CRD; causes name what is not structural, with paths below
     /// `spec.validation.openAPIV3Schema`.
     pub fn from_openapi(document: &Value) -> Result<Self, Vec<Cause>> {
-        compile(document, "spec.validation.openAPIV3Schema")
+        let Value::Object(keywords) = document else {
+            let message = "Invalid value: must be a schema object".to_owned();
+            let field = "spec.validation.openAPIV3Schema";
+            return Err(vec![document::cause("FieldValueInvalid", message, field)]);
+        };
+        let causes = check(keywords, "spec.validation.openAPIV3Schema");
+        if causes.is_empty() { Ok(compile(document)) } else { Err(causes) }
     }
 
     /// The schema as OpenAPI v3 JSON, `x-kubernetes-*` extensions included. Below the root, named
@@ -223,6 +246,18 @@ impl<'a> Node<'a> {
     pub fn format(self) -> Option<&'a str> {
         self.data().facts.as_deref()?.format.as_deref()
     }
+    /// `enum`; empty if anything is allowed.
+    pub fn enumeration(self) -> &'a [Value] {
+        self.data().facts.as_deref().map_or(&[], |facts| &facts.enumeration)
+    }
+    /// Limits of sizes.
+    pub fn bounds(self) -> Bounds {
+        self.data().facts.as_deref().map_or(Bounds::default(), |facts| Bounds {
+            max_length: facts.max_length,
+            max_items: facts.max_items,
+            max_properties: facts.max_properties,
+        })
+    }
     /// `x-kubernetes-validations`: an array of rules in OpenAPI form.
     pub fn validations(self) -> Option<&'a Value> {
         self.data().facts.as_deref()?.validations.as_ref()
@@ -264,4 +299,9 @@ pub fn validate(schema: &Schema, object: &Value) -> Vec<Cause> {
         return decode::validate(&schema.arena, schema.root, object);
     }
     validation::validate(&schema.arena, schema.root, object)
+}
+
+/// Whether a string has a format; formats that are not known accept everything.
+pub(crate) fn is_format(name: &str, text: &str) -> bool {
+    formats::Format::parse(name).is_none_or(|format| format.accepts(text))
 }

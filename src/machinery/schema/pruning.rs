@@ -31,6 +31,13 @@ pub(super) fn prune(arena: &Arena, root: Index, object: &mut Value) -> Vec<Strin
     removed
 }
 
+/// Removes what a node does not know from a value of it, which is no whole object by nature.
+pub(super) fn prune_value(arena: &Arena, index: Index, value: &mut Value) {
+    let mut removed = Vec::new();
+    let node = arena.node(index);
+    Walk { arena, removed: &mut removed }.value(node, value, &Path::Root, Level::of(node));
+}
+
 struct Walk<'a> {
     arena: &'a Arena,
     removed: &'a mut Vec<String>,

@@ -1,313 +1,308 @@
-//! What makes a CRD's schema structural, node by node, with kube-apiserver's wording.
+//! What makes a CRD's schema structural, with kube-apiserver's wording.
 //!
-//! (Kubernetes: apiextensions-apiserver/pkg/apiserver/schema/validation.go and
-//! pkg/apis/apiextensions/validation)
+//! (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/schema/{convert,validation,complete}.go)
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::document::{self, Document, Report};
+use super::go_regex;
 use crate::machinery::status::Cause;
 
 /// Where a schema node stands; decides what it must and must not say.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Place {
+enum Level {
     /// The root of a version's schema.
     Root,
-    /// A property, or the values of a map.
-    Field,
     /// Items of an array.
     Item,
-    /// Below `allOf`, `anyOf`, `oneOf` or `not`.
-    Branch,
-    /// Below the same of an `x-kubernetes-int-or-string`, where types are allowed.
-    IntOrStringBranch,
+    /// A property, or the values of a map.
+    Field,
 }
 
-impl Place {
-    pub(super) fn property(self) -> Self {
-        self.below(Self::Field)
-    }
-
-    pub(super) fn items(self) -> Self {
-        self.below(Self::Item)
-    }
-
-    fn below(self, structural: Self) -> Self {
-        match self {
-            Self::Root | Self::Field | Self::Item => structural,
-            Self::Branch | Self::IntOrStringBranch => Self::Branch,
-        }
-    }
+/// Reports what is not structural, below `path`, in kube-apiserver's order. The error is a text for
+/// a schema with keywords that no structural schema can have; other checks report those better.
+pub(super) fn check(document: &Document, path: &str) -> Result<Vec<Cause>, String> {
+    unsupported(document)?;
+    let mut check = Check { causes: Vec::new() };
+    check.invariants(document, Level::Root, path);
+    check.completeness(document, Some(document), path, path);
+    let mut causes = check.causes;
+    causes.sort_by_cached_key(|cause| format!("{}: {}", cause.field, cause.message));
+    Ok(causes)
 }
 
-type Document = Map<String, Value>;
-
-/// Keywords that a CRD's schema may not have at all.
-const REFUSED: [&str; 7] = [
-    "$ref",
-    "definitions",
-    "dependencies",
-    "patternProperties",
-    "additionalItems",
-    "id",
-    "$schema",
-];
-const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
-
-pub(super) fn is_refused(keyword: &str) -> bool {
-    REFUSED.contains(&keyword)
+/// Keywords that make a schema impossible to convert.
+fn unsupported(document: &Document) -> Result<(), String> {
+    for (keyword, shown) in [("id", "id"), ("$schema", "schema"), ("$ref", "$ref")] {
+        if !document::text(document, keyword).is_empty() {
+            return Err(format!("OpenAPIV3Schema '{shown}' is not supported"));
+        }
+    }
+    for keyword in ["patternProperties", "dependencies"] {
+        if document::is_filled(document, keyword) {
+            return Err(format!("OpenAPIV3Schema '{keyword}' is not supported"));
+        }
+    }
+    if document.get("additionalItems").is_some_and(|value| !value.is_null()) {
+        return Err("OpenAPIV3Schema 'additionalItems' is not supported".to_owned());
+    }
+    if document::is_filled(document, "definitions") {
+        return Err("OpenAPIV3Schema 'definitions' is not supported".to_owned());
+    }
+    if document.get("items").is_some_and(|items| items.as_array().is_some_and(|it| !it.is_empty()))
+    {
+        return Err("OpenAPIV3Schema 'items' must be a schema, but is an array".to_owned());
+    }
+    if document.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false)) {
+        return Err("internal error: 'x-kubernetes-preserve-unknown-fields' must be true or \
+                    undefined"
+            .to_owned());
+    }
+    document::children(document).into_iter().try_for_each(|(_, child)| unsupported(child))
 }
 
-pub(super) fn cause(reason: &str, message: String, field: &str) -> Cause {
-    Cause { reason: reason.into(), message, field: field.into() }
+struct Check {
+    causes: Vec<Cause>,
 }
 
-/// Reports what is not structural about one node, its children aside.
-pub(super) fn check(document: &Document, path: &str, place: Place, causes: &mut Vec<Cause>) {
-    let mut report = Report { path, causes };
-    for keyword in REFUSED.iter().filter(|keyword| document.contains_key(**keyword)) {
-        report.forbidden(keyword, &format!("{keyword} is not supported"));
-    }
-    if document.contains_key("$ref") {
-        return;
-    }
-    if is_true(document, "uniqueItems") {
-        let why = "cannot be set to true since the runtime complexity becomes quadratic";
-        report.forbidden("uniqueItems", &format!("uniqueItems {why}"));
-    }
-    report.pattern(document);
-    match place {
-        Place::Branch => report.branch(document, &["type"]),
-        Place::IntOrStringBranch => report.branch(document, &[]),
-        Place::Root | Place::Field | Place::Item => {
-            report.types(document, place);
-            report.containers(document);
-            report.extensions(document);
-            report.lists(document);
-        }
-    }
-    report.rules(document);
-}
-
-/// Reports a keyword that was not understood, if that is an error.
-pub(super) fn check_unset(keyword: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let supported = match keyword {
-        "x-kubernetes-list-type" => "\"atomic\", \"set\", \"map\"",
-        "x-kubernetes-map-type" => "\"atomic\", \"granular\"",
-        _ => return,
-    };
-    let message = format!("Unsupported value: {value}: supported values: {supported}");
-    causes.push(cause("FieldValueNotSupported", message, &format!("{path}.{keyword}")));
-}
-
-struct Report<'a> {
-    path: &'a str,
-    causes: &'a mut Vec<Cause>,
-}
-
-impl Report<'_> {
-    fn push(&mut self, reason: &str, keyword: &str, message: String) {
-        self.causes.push(cause(reason, message, &format!("{}.{keyword}", self.path)));
-    }
-    fn forbidden(&mut self, keyword: &str, why: &str) {
-        self.push("FieldValueForbidden", keyword, format!("Forbidden: {why}"));
-    }
-    fn required(&mut self, keyword: &str, why: &str) {
-        self.push("FieldValueRequired", keyword, format!("Required value: {why}"));
-    }
-    fn invalid(&mut self, keyword: &str, value: &str, why: &str) {
-        self.push("FieldValueInvalid", keyword, format!("Invalid value: {value}: {why}"));
+impl Check {
+    fn at<'a>(&'a mut self, path: &'a str) -> Report<'a> {
+        Report { path, causes: &mut self.causes }
     }
 
-    fn pattern(&mut self, document: &Document) {
-        let Some(pattern) = document.get("pattern").and_then(Value::as_str) else { return };
-        if let Err(error) = regex::Regex::new(pattern) {
-            let why = go_pattern_error(pattern, &error.to_string());
-            let why = format!("must be a valid regular expression, but isn't: {why}");
-            self.invalid("pattern", &Value::from(pattern).to_string(), &why);
+    /// Checks a node of the structural part and those below.
+    fn invariants(&mut self, node: &Document, level: Level, path: &str) {
+        let items = node.get("items").and_then(Value::as_object);
+        let kind = document::text(node, "type");
+        if kind == "array" && items.is_none() {
+            self.at(path).required("items", "must be specified");
         }
+        if let Some(items) = items {
+            self.invariants(items, Level::Item, &format!("{path}.items"));
+        }
+        for (name, property) in document::properties(node) {
+            self.invariants(property, Level::Field, &format!("{path}.properties[{name}]"));
+        }
+        let additional = node.get("additionalProperties").filter(|value| !value.is_null());
+        if let Some(additional) = additional {
+            if level == Level::Root {
+                self.at(path).forbidden("additionalProperties", "must not be used at the root");
+            }
+            if let Value::Object(values) = additional {
+                let path = format!("{path}.additionalProperties");
+                self.invariants(values, Level::Field, &path);
+            }
+        }
+        self.extensions(node, path);
+        let any_of = is_int_or_string(node.get("anyOf"));
+        let first = node.get("allOf").and_then(|all| all.get(0));
+        let all_of = first.is_some_and(|first| is_int_or_string(first.get("anyOf")));
+        self.values(node, (any_of, all_of), path);
+        self.type_of(node, level, path);
+        if document::is_true(node, "x-kubernetes-embedded-resource") && additional.is_some() {
+            let why = "must not be used if x-kubernetes-embedded-resource is set";
+            self.at(path).forbidden("additionalProperties", why);
+        }
+        self.resource(node, level, path);
     }
 
-    fn branch(&mut self, document: &Document, also: &[&str]) {
-        let never = ["default", "title", "description"];
-        for keyword in also.iter().chain(&never).filter(|keyword| document.contains_key(**keyword))
-        {
-            self.forbidden(keyword, "must be empty to be structural");
+    fn extensions(&mut self, node: &Document, path: &str) {
+        let why = "must be false if x-kubernetes-int-or-string is true";
+        if !document::is_true(node, "x-kubernetes-int-or-string") {
+            return;
         }
-        if document.contains_key("additionalProperties") {
-            self.forbidden("additionalProperties", "must be undefined to be structural");
-        }
-        if is_true(document, "nullable") {
-            self.forbidden("nullable", "must be false to be structural");
-        }
-        let mut extensions: Vec<&String> =
-            document.keys().filter(|keyword| keyword.starts_with("x-kubernetes-")).collect();
-        extensions.sort_unstable();
-        for keyword in extensions {
-            if !matches!(keyword.as_str(), "x-kubernetes-validations") {
-                self.forbidden(keyword, "must be false to be structural");
-            } else {
-                self.forbidden(keyword, "must be empty to be structural");
+        for keyword in ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"] {
+            if document::is_true(node, keyword) {
+                self.at(path).invalid(keyword, &Value::Bool(true), why);
             }
         }
     }
 
-    fn types(&mut self, document: &Document, place: Place) {
-        let free = is_true(document, "x-kubernetes-int-or-string")
-            || is_true(document, "x-kubernetes-preserve-unknown-fields");
-        match document.get("type").and_then(Value::as_str).unwrap_or_default() {
-            "" if place == Place::Root => self.required("type", "must not be empty at the root"),
-            "" if free => {}
-            "" if place == Place::Item => {
-                self.required("type", "must not be empty for specified array items");
+    fn type_of(&mut self, node: &Document, level: Level, path: &str) {
+        let kind = document::text(node, "type");
+        let free = document::is_true(node, "x-kubernetes-int-or-string")
+            || document::is_true(node, "x-kubernetes-preserve-unknown-fields");
+        if document::is_true(node, "x-kubernetes-embedded-resource") && kind != "object" {
+            let why = "must be object if x-kubernetes-embedded-resource is true";
+            match kind {
+                "" => self.at(path).required("type", why),
+                kind => self.at(path).invalid("type", &kind.into(), why),
             }
-            "" => self.required("type", "must not be empty for specified object fields"),
-            name if !TYPES.contains(&name) => {
-                let supported = TYPES.map(|name| format!("\"{name}\"")).join(", ");
-                let message =
-                    format!("Unsupported value: \"{name}\": supported values: {supported}");
-                self.push("FieldValueNotSupported", "type", message);
-            }
-            name if place == Place::Root && name != "object" => {
-                self.invalid("type", &format!("\"{name}\""), "must be object at the root");
-            }
-            _ => {}
+        } else if kind.is_empty() && !free {
+            let why = match level {
+                Level::Root => "must not be empty at the root",
+                Level::Item => "must not be empty for specified array items",
+                Level::Field => "must not be empty for specified object fields",
+            };
+            self.at(path).required("type", why);
+        }
+        if level == Level::Root && !kind.is_empty() && kind != "object" {
+            self.at(path).invalid("type", &kind.into(), "must be object at the root");
         }
     }
 
-    fn containers(&mut self, document: &Document) {
-        let properties = document.get("properties").and_then(Value::as_object);
-        let additional = document.get("additionalProperties");
-        if properties.is_some_and(|properties| !properties.is_empty()) && additional.is_some() {
-            let why = "additionalProperties and properties are mutual exclusive";
-            self.forbidden("additionalProperties", why);
+    /// Checks what is said of apiVersion, kind and metadata of a whole object.
+    fn resource(&mut self, node: &Document, level: Level, path: &str) {
+        let is_embedded = document::is_true(node, "x-kubernetes-embedded-resource");
+        let is_resource = level == Level::Root || is_embedded;
+        let property = |name: &str| node.get("properties").and_then(|all| all.get(name));
+        for name in ["kind", "apiVersion"] {
+            let Some(property) = property(name).and_then(Value::as_object) else { continue };
+            let kind = document::text(property, "type");
+            if is_resource && kind != "string" {
+                let path = format!("{path}.properties[{name}]");
+                self.at(&path).invalid("type", &kind.into(), "must be string");
+            }
         }
-        match document.get("items") {
-            Some(Value::Array(_)) => {
-                self.forbidden("items", "items must be a schema object and not an array");
+        if let Some(metadata) = property("metadata").and_then(Value::as_object) {
+            let kind = document::text(metadata, "type");
+            let path = format!("{path}.properties[metadata]");
+            if is_resource && kind != "object" {
+                self.at(&path).invalid("type", &kind.into(), "must be object");
             }
-            None if document.get("type").and_then(Value::as_str) == Some("array") => {
-                self.required("items", "must be specified");
+            if level == Level::Root && !restricts_names_only(metadata) {
+                let message = "Forbidden: must not specify anything other than name and \
+                               generateName, but metadata is implicitly specified";
+                let cause = document::cause("FieldValueForbidden", message.to_owned(), &path);
+                self.causes.push(cause);
             }
-            Some(_) | None => {}
+        }
+        let keeps = document::is_true(node, "x-kubernetes-preserve-unknown-fields");
+        if is_embedded && !keeps && document::properties(node).next().is_none() {
+            let why = "must not be empty if x-kubernetes-embedded-resource is true without \
+                       x-kubernetes-preserve-unknown-fields";
+            self.at(path).required("properties", why);
         }
     }
 
-    fn extensions(&mut self, document: &Document) {
-        let kind = document.get("type").and_then(Value::as_str).unwrap_or_default();
-        let quoted = format!("\"{kind}\"");
-        let preserve = "x-kubernetes-preserve-unknown-fields";
-        if document.get(preserve) == Some(&Value::Bool(false)) {
-            self.invalid(preserve, "false", "must be true or undefined");
-        }
-        if is_true(document, "x-kubernetes-embedded-resource") {
-            let empty =
-                document.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty);
-            if empty && !is_true(document, preserve) {
-                let why = "must not be empty if x-kubernetes-embedded-resource is true without \
-                           x-kubernetes-preserve-unknown-fields";
-                self.required("properties", why);
-            }
-            if kind != "object" {
-                self.invalid(
-                    "type",
-                    &quoted,
-                    "must be object if x-kubernetes-embedded-resource is true",
-                );
-            }
-        }
-        if document.contains_key("x-kubernetes-map-type") && kind != "object" {
-            self.invalid("type", &quoted, "must be object if x-kubernetes-map-type is specified");
-        }
-        if document.contains_key("x-kubernetes-list-type") && kind != "array" {
-            self.invalid("type", &quoted, "must be array if x-kubernetes-list-type is specified");
-        }
-    }
-
-    fn lists(&mut self, document: &Document) {
-        let list_type = document.get("x-kubernetes-list-type").and_then(Value::as_str);
-        let Some(items) = document.get("items").and_then(Value::as_object) else { return };
-        let item_type = items.get("type").and_then(Value::as_str).unwrap_or_default();
-        match list_type {
-            Some("set") => {
-                let map_type = items.get("x-kubernetes-map-type");
-                if item_type == "object" && map_type.and_then(Value::as_str) != Some("atomic") {
-                    let found = map_type.unwrap_or(&Value::Null).to_string();
-                    let why = "must be atomic as item of a list with x-kubernetes-list-type=set";
-                    self.invalid("items.x-kubernetes-map-type", &found, why);
+    /// Checks what a node says of values; `skip` says that `anyOf`, or the `anyOf` of the first
+    /// `allOf`, spells out an integer or a string.
+    fn values(&mut self, node: &Document, skip: (bool, bool), path: &str) {
+        for (keyword, branch, path) in document::branches(node, path) {
+            match keyword {
+                "anyOf" if skip.0 => {}
+                "allOf" => {
+                    let is_first = path.ends_with(".allOf[0]");
+                    self.nested(branch, skip.1 && is_first, &path);
                 }
+                _ => self.nested(branch, false, &path),
             }
-            Some("map") => {
-                if item_type != "object" {
-                    let why = "must be object if parent array's x-kubernetes-list-type is map";
-                    self.invalid("items.type", &format!("\"{item_type}\""), why);
-                }
-                self.map_keys(document, items);
-            }
-            _ => {}
+        }
+        let pattern = document::text(node, "pattern");
+        if let Some(error) = go_regex::error(pattern) {
+            let why = format!("must be a valid regular expression, but isn't: {error}");
+            self.at(path).invalid("pattern", &pattern.into(), &why);
         }
     }
 
-    fn map_keys(&mut self, document: &Document, items: &Document) {
-        let keyword = "x-kubernetes-list-map-keys";
-        let keys = document.get(keyword).and_then(Value::as_array);
-        let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
-            return self.required(keyword, "must not be empty if x-kubernetes-list-type is map");
+    /// Checks a node below `allOf`, `anyOf`, `oneOf` or `not`.
+    fn nested(&mut self, node: &Document, skip_any_of: bool, path: &str) {
+        self.values(node, (skip_any_of, false), path);
+        if let Some(items) = node.get("items").and_then(Value::as_object) {
+            self.nested(items, false, &format!("{path}.items"));
+        }
+        for (name, property) in document::properties(node) {
+            self.nested(property, false, &format!("{path}.properties[{name}]"));
+        }
+        let is_additional = match node.get("additionalProperties") {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(_) => true,
         };
-        let properties = items.get("properties").and_then(Value::as_object);
-        let is_property = |key: &Value| {
-            key.as_str().is_some_and(|key| properties.is_some_and(|all| all.contains_key(key)))
-        };
-        if !keys.iter().all(is_property) {
-            let keys = Value::from(keys.clone()).to_string();
-            self.invalid(keyword, &keys, "entries must all be names of item properties");
+        let mut report = self.at(path);
+        if !document::text(node, "type").is_empty() {
+            report.forbidden("type", "must be empty to be structural");
+        }
+        if is_additional {
+            report.forbidden("additionalProperties", "must be undefined to be structural");
+        }
+        if node.get("default").is_some_and(|value| !value.is_null()) {
+            report.forbidden("default", "must be undefined to be structural");
+        }
+        for keyword in ["title", "description"] {
+            if !document::text(node, keyword).is_empty() {
+                report.forbidden(keyword, "must be empty to be structural");
+            }
+        }
+        for keyword in [
+            "nullable",
+            "x-kubernetes-preserve-unknown-fields",
+            "x-kubernetes-embedded-resource",
+            "x-kubernetes-int-or-string",
+        ] {
+            if document::is_true(node, keyword) {
+                report.forbidden(keyword, "must be false to be structural");
+            }
+        }
+        for keyword in ["x-kubernetes-list-map-keys", "x-kubernetes-validations"] {
+            if document::is_filled(node, keyword) {
+                report.forbidden(keyword, "must be empty to be structural");
+            }
+        }
+        for keyword in ["x-kubernetes-list-type", "x-kubernetes-map-type"] {
+            if node.get(keyword).is_some_and(|value| !value.is_null()) {
+                report.forbidden(keyword, "must be undefined to be structural");
+            }
+        }
+        if document::properties(node).any(|(name, _)| name == "metadata") {
+            let why = "must not be specified in a nested context";
+            report.forbidden("properties[metadata]", why);
         }
     }
 
-    fn rules(&mut self, document: &Document) {
-        let rules = document.get("x-kubernetes-validations").and_then(Value::as_array);
-        for (number, rule) in rules.into_iter().flatten().enumerate() {
-            let text = |name: &str| rule.get(name).and_then(Value::as_str).unwrap_or_default();
-            let at = |name: &str| format!("x-kubernetes-validations[{number}].{name}");
-            if text("rule").trim().is_empty() {
-                self.required(&at("rule"), "rule is not specified");
-            }
-            if text("message").contains('\n') {
-                let value = Value::from(text("message")).to_string();
-                self.invalid(&at("message"), &value, "must not contain line breaks");
-            }
-            let reasons = ["", "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid"];
-            let reason = text("reason");
-            if !reasons.contains(&reason) && reason != "FieldValueRequired" {
-                let message = format!(
-                    "Unsupported value: \"{reason}\": supported values: \"FieldValueDuplicate\", \
-                     \"FieldValueForbidden\", \"FieldValueInvalid\", \"FieldValueRequired\""
-                );
-                self.push("FieldValueNotSupported", &at("reason"), message);
-            }
+    /// Reports values that are checked without being declared: what `node` says at `path` needs its
+    /// counterpart in `declared` at `place`.
+    fn completeness(
+        &mut self,
+        node: &Document,
+        declared: Option<&Document>,
+        place: &str,
+        path: &str,
+    ) {
+        for (_, branch, path) in document::branches(node, path) {
+            self.nested_completeness(branch, declared, place, &path);
         }
+    }
+
+    fn nested_completeness(
+        &mut self,
+        node: &Document,
+        declared: Option<&Document>,
+        place: &str,
+        path: &str,
+    ) {
+        let Some(declared) = declared else { return self.undeclared(place, path) };
+        self.completeness(node, Some(declared), place, path);
+        if let Some(items) = node.get("items").and_then(Value::as_object) {
+            let declared = declared.get("items").and_then(Value::as_object);
+            let (place, path) = (format!("{place}.items"), format!("{path}.items"));
+            self.nested_completeness(items, declared, &place, &path);
+        }
+        for (name, property) in document::properties(node) {
+            let declared = document::properties(declared).find(|(known, _)| *known == name);
+            let place = format!("{place}.properties[{name}]");
+            let path = format!("{path}.properties[{name}]");
+            let declared = declared.map(|(_, property)| property);
+            self.nested_completeness(property, declared, &place, &path);
+        }
+    }
+
+    fn undeclared(&mut self, place: &str, path: &str) {
+        let message = format!("Required value: because it is defined in {path}");
+        self.causes.push(document::cause("FieldValueRequired", message, place));
     }
 }
 
-fn is_true(document: &Document, keyword: &str) -> bool {
-    document.get(keyword) == Some(&Value::Bool(true))
+/// Whether a schema of metadata says no more than its type and restrictions of names.
+fn restricts_names_only(metadata: &Map<String, Value>) -> bool {
+    let known = |name: &str| matches!(name, "name" | "generateName");
+    metadata.iter().all(|(keyword, value)| match keyword.as_str() {
+        "type" | "default" => true,
+        "properties" => value.as_object().is_some_and(|all| all.keys().all(|name| known(name))),
+        _ => document::is_zero(value),
+    })
 }
 
-/// Go's wording of a bad regular expression, for the mistakes that people make.
-fn go_pattern_error(pattern: &str, error: &str) -> String {
-    if error.contains("look-around") {
-        let at = pattern.find("(?").unwrap_or_default();
-        let width = if pattern[at..].starts_with("(?<") { 4 } else { 3 };
-        let found = pattern.get(at..at + width).unwrap_or(pattern);
-        return format!("error parsing regexp: invalid or unsupported Perl syntax: `{found}`");
-    }
-    let kind = [
-        ("unclosed group", "missing closing )"),
-        ("unopened group", "unexpected )"),
-        ("unclosed character class", "missing closing ]"),
-        ("repetition operator missing expression", "missing argument to repetition operator"),
-        ("invalid character class range", "invalid character class range"),
-    ];
-    let kind = kind.iter().find(|(ours, _)| error.contains(ours));
-    let kind = kind.map_or("invalid or unsupported syntax", |(_, theirs)| theirs);
-    format!("error parsing regexp: {kind}: `{pattern}`")
+/// Whether a list of branches says "integer or string".
+fn is_int_or_string(any_of: Option<&Value>) -> bool {
+    any_of.is_some_and(|any_of| *any_of == json!([{"type": "integer"}, {"type": "string"}]))
 }

@@ -1,0 +1,219 @@
+//! Regular expressions as Go's `regexp` accepts them.
+//!
+//! Both engines are of RE2's kind; what only one of them takes is told apart here.
+
+use std::borrow::Cow;
+
+/// Most repetitions that Go allows, nested ones multiplied.
+const REPEAT_MAX: u64 = 1000;
+
+/// Go's message about a pattern that it does not accept.
+pub(super) fn error(pattern: &str) -> Option<String> {
+    let complaint = repeat_error(pattern).or_else(|| {
+        let error = regex_syntax(pattern)?;
+        Some(translate(pattern, &error))
+    })?;
+    Some(format!("error parsing regexp: {complaint}"))
+}
+
+fn regex_syntax(pattern: &str) -> Option<String> {
+    regex::Regex::new(&to_rust(pattern)).err().map(|error| error.to_string())
+}
+
+/// The pattern as Rust's engine reads it: braces that repeat nothing, and brackets and set
+/// operators within classes, are plain characters to Go.
+pub(super) fn to_rust(pattern: &str) -> Cow<'_, str> {
+    if !pattern.contains(['{', '[']) {
+        return Cow::Borrowed(pattern);
+    }
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let mut width = first.len_utf8();
+        match first {
+            '\\' => {
+                width += rest[1..].chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..width]);
+            }
+            '{' if repeat(rest).is_none() => out.push_str("\\{"),
+            '[' => {
+                width = class_width(rest);
+                class_to_rust(&rest[..width], &mut out);
+            }
+            _ => out.push(first),
+        }
+        rest = &rest[width..];
+    }
+    Cow::Owned(out)
+}
+
+fn class_to_rust(class: &str, out: &mut String) {
+    let mut escaped = false;
+    let mut named = false;
+    for (at, c) in class.char_indices() {
+        let after = class[at..].chars().nth(1);
+        if escaped {
+            escaped = false;
+        } else if c == '\\' {
+            escaped = true;
+        } else if at > 0 && c == '[' {
+            named = after == Some(':');
+            if !named {
+                out.push('\\');
+            }
+        } else if named {
+            named = c != ']';
+        } else if matches!(c, '&' | '~') || (c == '-' && after == Some('-')) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+}
+
+/// A repeat count above Go's limit, also as the product of nested ones.
+fn repeat_error(pattern: &str) -> Option<String> {
+    // One entry a group: the largest product of counts within it so far.
+    let mut groups: Vec<u64> = vec![1];
+    let mut last = 1;
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let mut width = first.len_utf8();
+        match first {
+            '\\' => {
+                width += rest[1..].chars().next().map_or(0, char::len_utf8);
+                last = 1;
+            }
+            '[' => {
+                width = class_width(rest);
+                last = 1;
+            }
+            '(' => groups.push(1),
+            ')' => {
+                last = groups.pop().unwrap_or(1);
+                if groups.is_empty() {
+                    groups.push(1);
+                }
+            }
+            '{' => {
+                if let Some((text, count)) = repeat(rest) {
+                    width = text.len();
+                    let product = last.saturating_mul(count.max(1));
+                    if count > REPEAT_MAX || product > REPEAT_MAX {
+                        return Some(format!("invalid repeat count: `{text}`"));
+                    }
+                    last = product;
+                }
+            }
+            '*' | '+' | '?' | '|' => {}
+            _ => last = 1,
+        }
+        if let Some(group) = groups.last_mut() {
+            *group = (*group).max(last);
+        }
+        rest = rest.get(width..).unwrap_or_default();
+    }
+    None
+}
+
+/// Bytes of a character class.
+fn class_width(text: &str) -> usize {
+    let mut escaped = false;
+    let mut named = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' if text[at..].starts_with("[:") => named = true,
+            ']' if named => named = false,
+            ']' if at > 1 && !(at == 2 && text[1..].starts_with('^')) => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// `{n}`, `{n,}` or `{n,m}` at the beginning, and its largest number.
+fn repeat(text: &str) -> Option<(&str, u64)> {
+    let end = text.find('}')?;
+    let (low, high) = match text[1..end].split_once(',') {
+        Some((low, high)) => (low, high),
+        None => (&text[1..end], ""),
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(low) || !(high.is_empty() || is_number(high)) {
+        return None;
+    }
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+    let high = if high.is_empty() { 0 } else { number(high) };
+    Some((&text[..=end], number(low).max(high)))
+}
+
+/// Go's wording of a bad regular expression, for the mistakes that people make.
+fn translate(pattern: &str, error: &str) -> String {
+    if error.contains("look-around") {
+        let at = pattern.find("(?").unwrap_or_default();
+        let width = if pattern[at..].starts_with("(?<") { 4 } else { 3 };
+        let found = pattern.get(at..at + width).unwrap_or(pattern);
+        return format!("invalid or unsupported Perl syntax: `{found}`");
+    }
+    if error.contains("repetition operator missing expression") {
+        let at = pattern.find(['*', '+', '?']).unwrap_or_default();
+        let found = pattern.get(at..at + 1).unwrap_or(pattern);
+        return format!("missing argument to repetition operator: `{found}`");
+    }
+    if error.contains("unclosed character class") {
+        let at = pattern.rfind('[').unwrap_or_default();
+        return format!("missing closing ]: `{}`", &pattern[at..]);
+    }
+    if error.contains("unrecognized escape sequence") || error.contains("backreference") {
+        let at = pattern.find('\\').unwrap_or_default();
+        let found: String = pattern[at..].chars().take(2).collect();
+        return format!("invalid escape sequence: `{found}`");
+    }
+    let kind = [
+        ("unclosed group", "missing closing )"),
+        ("unopened group", "unexpected )"),
+        ("invalid character class range", "invalid character class range"),
+    ];
+    let kind = kind.iter().find(|(ours, _)| error.contains(ours));
+    let kind = kind.map_or("invalid or unsupported syntax", |(_, theirs)| theirs);
+    format!("{kind}: `{pattern}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_refused_in_go_s_words() {
+        for (pattern, complaint) in [
+            ("(", "missing closing ): `(`"),
+            ("^(?!x)", "invalid or unsupported Perl syntax: `(?!`"),
+            ("a{1001}", "invalid repeat count: `{1001}`"),
+            ("((a{100}){100}){100}", "invalid repeat count: `{100}`"),
+            ("*a", "missing argument to repetition operator: `*`"),
+            ("a[b", "missing closing ]: `[b`"),
+        ] {
+            let expected = format!("error parsing regexp: {complaint}");
+            assert_eq!(error(pattern).as_deref(), Some(expected.as_str()), "{pattern}");
+        }
+        for pattern in ["", "^a{1,1000}$", "[{]{3}", "(a{10}){10}", "a{,3}", "\\{2000}"] {
+            assert_eq!(error(pattern), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_to_go() {
+        for (pattern, text, matches) in [
+            ("^{a}$", "{a}", true),
+            ("^[[a]+$", "[a[", true),
+            ("^[a&&b]$", "&", true),
+            ("^[[:alpha:]]+$", "ab", true),
+            ("^[[:alpha:]]+$", "a1", false),
+            ("^[]a]+$", "]a", true),
+        ] {
+            let regex = regex::Regex::new(&to_rust(pattern)).unwrap();
+            assert_eq!(regex.is_match(text), matches, "{pattern} {text}");
+        }
+    }
+}
