@@ -14,10 +14,11 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
+use super::authentication::Identity;
 use super::profile::Resource;
 use super::request::RequestInfo;
 use super::route::{self, Call};
-use super::server::{ApiServer, Identity};
+use super::server::ApiServer;
 use super::{answer, body};
 use crate::machinery::status::{Cause, Status};
 

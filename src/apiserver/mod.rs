@@ -13,10 +13,12 @@ pub mod health;
 pub mod openapi;
 pub mod serve;
 
+mod access;
 mod admission;
 mod answer;
 mod authentication;
 mod body;
+mod certificates;
 mod continuation;
 mod conversion;
 mod counters;
@@ -24,7 +26,6 @@ mod depth;
 mod documents;
 mod duplicates;
 mod events;
-mod impersonation;
 mod negotiate;
 mod options;
 mod profile;
@@ -46,10 +47,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Access, AuthorizationMode};
+pub use authentication::{Identity, StaticToken, legacy_token};
 pub use counters::Counts;
 pub use profile::{Profile, ResourceSet};
 pub use request::RequestInfo;
-pub use server::{ApiServer, Identity, Options};
+pub use server::{ApiServer, Options};
 pub use webhook::{ServiceUrl, ServiceUrls, ServiceUrlsError};
 
 pub(crate) use answer::{json_response, status_response};

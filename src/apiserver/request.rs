@@ -129,6 +129,11 @@ impl RequestInfo {
     }
 }
 
+/// Decodes percent escapes; `None` if they are malformed.
+pub(super) fn unescape(text: &str) -> Option<String> {
+    decode(text, false)
+}
+
 /// How query parameters spell a boolean: everything but `0` and `false` is true.
 fn is_true(value: &str) -> bool {
     !matches!(value.to_ascii_lowercase().as_str(), "0" | "false")

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use parking_lot::Mutex;
 
+use super::authentication::{Identity, impersonation, openid, token_request};
+use super::authorization::Attributes;
 use super::profile::Resource;
 use super::request::RequestInfo;
 use super::reviews::{self, Review};
-use super::server::{ApiServer, Identity};
+use super::server::ApiServer;
 use super::{
-    answer, authorization, discovery, events, health, impersonation, negotiate, openapi, read,
-    scale, watch, write,
+    answer, authentication, authorization, certificates, discovery, events, health, negotiate,
+    openapi, read, scale, watch, write,
 };
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -75,15 +78,13 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
     let Some(info) = RequestInfo::parse(&parts.method, &parts.uri) else {
         return answer::not_found_page();
     };
-    let identity = parts.extensions.get::<Identity>().cloned();
-    let identity = identity.unwrap_or_else(Identity::anonymous);
-    let identity = match impersonation::effective(&parts.headers, identity) {
+    let identity = match admitted(server, &parts, &info) {
         Ok(identity) => identity,
+        Err(status) if status.code == 403 => {
+            return answer::unsniffed(answer::status_response(&status));
+        }
         Err(status) => return answer::status_response(&status),
     };
-    if let Err(status) = authorization::authorize(&info, &identity) {
-        return answer::unsniffed(answer::status_response(&status));
-    }
     if !info.is_resource {
         return other(server, &info, &parts.headers);
     }
@@ -130,6 +131,19 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
     response
 }
 
+/// Who sends a request, or is spoken for, and may.
+fn admitted(
+    server: &ApiServer,
+    parts: &Parts,
+    info: &RequestInfo,
+) -> Result<Identity, Box<Status>> {
+    let attributes = Attributes::of(info);
+    let sender = authentication::identify(server, parts)?;
+    let identity = impersonation::effective(server, &parts.headers, &attributes, sender)?;
+    authorization::require(server, &attributes, &identity)?;
+    Ok(identity)
+}
+
 /// Answers what names no resource.
 fn other(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Response<Body> {
     let mut segments = info.path.trim_start_matches('/').split('/');
@@ -137,6 +151,7 @@ fn other(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Respons
         "" | "api" | "apis" | "version" => discovery::respond(server, info, headers),
         "openapi" => openapi::respond(server, info, headers),
         "healthz" | "livez" | "readyz" => health::respond(server, info, headers),
+        ".well-known" | "openid" => openid::respond(server, &info.path, headers),
         _ => answer::not_found_page(),
     }
 }
@@ -167,6 +182,16 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
         "finalize" if call.resource.is("", "namespaces") => match info.verb {
             "update" => write::update(call, write::Target::Finalize, body).await,
             verb => Err(unsupported(call, verb)),
+        },
+        "token" if call.resource.is("", "serviceaccounts") => match info.verb {
+            "create" => token_request::create(call, body).await,
+            _ => Err(Status::method_not_allowed()),
+        },
+        "approval" if certificates::is_approval(&call.resource, info) => match info.verb {
+            "get" => read::get(call).await,
+            "update" => write::update(call, write::Target::Approval, body).await,
+            "patch" => write::patch(call, write::Target::Approval, body).await,
+            _ => Err(Status::method_not_allowed()),
         },
         "scale" if definition.subresources.scale.is_some() => match info.verb {
             "get" => scale::get(call).await,

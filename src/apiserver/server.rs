@@ -9,7 +9,10 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::admission::Admission;
+use super::authentication::TokenKeys;
+use super::authorization::Policy;
 use super::counters::{Counters, Counts};
 use super::garbage::{Feed, GcReceiver};
 use super::profile::{Profile, Resource, ResourceSet};
@@ -17,31 +20,6 @@ use super::webhook::{Caller, ServiceUrls};
 use crate::clock::Clock;
 use crate::machinery::definition::ResourceDefinition;
 use crate::store::Store;
-
-/// Who sends a request; put into the request's extensions by the transport (TLS listener or
-/// in-process client). A request without one is anonymous.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// User name.
-    pub user: Arc<str>,
-    /// Groups.
-    pub groups: Vec<Arc<str>>,
-}
-
-impl Identity {
-    /// A member of `system:masters`, who may do everything.
-    pub fn administrator(user: &str) -> Self {
-        Self {
-            user: user.into(),
-            groups: vec!["system:masters".into(), "system:authenticated".into()],
-        }
-    }
-
-    /// Whoever sends no credentials.
-    pub fn anonymous() -> Self {
-        Self { user: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()] }
-    }
-}
 
 /// Options of one API server.
 #[derive(Clone)]
@@ -86,6 +64,12 @@ struct Inner {
     resources_changes: AtomicU64,
     garbage: Feed,
     counters: Counters,
+    /// How it is decided who may.
+    access: Arc<Access>,
+    /// Keys of the tokens that this server makes.
+    token_keys: TokenKeys,
+    /// Roles and bindings, compiled. Commits keep it up to date.
+    policy: Policy,
     admission: Admission,
     /// Connections to webhooks, made by calls.
     webhooks: Caller,
@@ -94,8 +78,13 @@ struct Inner {
 }
 
 impl ApiServer {
-    /// A server with its own empty store.
+    /// A server with its own empty store, and the usual rules of who may.
     pub fn new(profile: &Arc<Profile>, options: Options) -> Self {
+        Self::with_access(profile, options, Access::shared_default())
+    }
+
+    /// A server with its own empty store, and rules of its own of who may.
+    pub fn with_access(profile: &Arc<Profile>, options: Options, access: Arc<Access>) -> Self {
         let inner = Inner {
             store: Store::new(options.history_bytes),
             options,
@@ -104,6 +93,9 @@ impl ApiServer {
             resources_changes: AtomicU64::new(0),
             garbage: Feed::default(),
             counters: Counters::default(),
+            access,
+            token_keys: TokenKeys::default(),
+            policy: Policy::default(),
             admission: Admission::default(),
             webhooks: Caller::default(),
             stop: CancellationToken::new(),
@@ -205,6 +197,19 @@ impl ApiServer {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// How it is decided who may.
+    pub(crate) fn access(&self) -> &Access {
+        &self.inner.access
+    }
+
+    pub(crate) fn token_keys(&self) -> &TokenKeys {
+        &self.inner.token_keys
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.inner.policy
     }
 
     pub(crate) fn admission(&self) -> &Admission {

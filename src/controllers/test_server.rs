@@ -8,10 +8,12 @@ use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::{ApiServer, Identity, Options, Profile};
 use crate::client::{Client, ObjectKey};
 use crate::clock::Clock;
 use crate::machinery::builtin;
+use crate::pki::{CertificateAuthority, KeyAlgorithm};
 
 /// Longest wait for what must come to pass.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +33,14 @@ impl TestServer {
         super::seed_namespaces(&client).await.unwrap();
         super::seed_namespaces(&client).await.unwrap();
         let stop = CancellationToken::new();
-        let controllers = super::run(server.clone(), client.clone(), Clock::wall(), stop.clone());
+        let authority = CertificateAuthority::generate("test", KeyAlgorithm::EcdsaP256).unwrap();
+        let settings = super::Settings {
+            root_ca_pem: authority.certificate_pem().to_owned(),
+            authority: Some(authority.into()),
+        };
+        install_default_roles(&server);
+        let controllers =
+            super::run(server.clone(), client.clone(), Clock::wall(), settings, stop.clone());
         tokio::spawn(controllers);
         Self { server, client, _stop: stop.drop_guard() }
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Credentials, KUBERNETES_VERSION};
+use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
 use crate::apiserver::{ApiServer, Identity, Options, Profile};
 use crate::client::{Client, ClientError};
@@ -114,6 +115,7 @@ impl Builder {
             ..Options::new(clock.clone())
         };
         let server = ApiServer::new(&PROFILE, options);
+        install_default_roles(&server);
         let client = Client::in_process(&server, Identity::administrator("capim"), "capim");
         controllers::seed_namespaces(&client).await?;
         let stop = CancellationToken::new();
@@ -122,10 +124,15 @@ impl Builder {
             None => credentials.authority_pem().to_owned(),
         };
         let has_controllers = self.controllers;
+        let settings = controllers::Settings {
+            root_ca_pem: server_ca_pem.clone(),
+            ..credentials.controller_settings()
+        };
         let endpoint = self.endpoint(server.clone(), &credentials);
         let mut tasks = vec![tokio::spawn(serve(listener, endpoint, stop.clone()))];
         if has_controllers {
-            let running = controllers::run(server.clone(), client.clone(), clock, stop.clone());
+            let running =
+                controllers::run(server.clone(), client.clone(), clock, settings, stop.clone());
             tasks.push(tokio::spawn(running));
         }
         let url = format!("https://{}", SocketAddr::new(reachable(address.ip()), address.port()));

@@ -1,9 +1,11 @@
 //! The certificates of one API server and its administrator.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apiserver::serve::TlsMaterial;
+use crate::controllers;
 use crate::pki::{
     CertificateAuthority, CertifiedKey, KeyAlgorithm, Kubeconfig, LeafRequest, PkiError, Usage,
 };
@@ -16,7 +18,7 @@ const SERVICE_NAMES: [&str; 4] =
 
 /// An authority of an API server's own, its serving certificate and an administrator's.
 pub struct Credentials {
-    authority: CertificateAuthority,
+    authority: Arc<CertificateAuthority>,
     serving: CertifiedKey,
     administrator: CertifiedKey,
 }
@@ -40,7 +42,15 @@ impl Credentials {
         let serving = authority.issue(&serving, KeyAlgorithm::EcdsaP256)?;
         let administrator = leaf("kubernetes-admin", &["system:masters"], Usage::Client);
         let administrator = authority.issue(&administrator, KeyAlgorithm::EcdsaP256)?;
-        Ok(Self { authority, serving, administrator })
+        Ok(Self { authority: Arc::new(authority), serving, administrator })
+    }
+
+    /// What the controllers of the server are to know: the authority signs for its clients.
+    pub fn controller_settings(&self) -> controllers::Settings {
+        controllers::Settings {
+            root_ca_pem: self.authority_pem().to_owned(),
+            authority: Some(self.authority.clone()),
+        }
     }
 
     /// The certificate that signed the others, PEM.

@@ -7,10 +7,10 @@ use rcgen::{KeyPair, PublicKeyData, RsaKeySize};
 use super::{KeyAlgorithm, PkiError};
 
 /// DER tags that occur in private keys.
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const SEQUENCE: u8 = 0x30;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const SEQUENCE: u8 = 0x30;
 
 /// Object identifiers of the named curves, encoded with tag and length.
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -116,13 +116,22 @@ fn read(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// A DER element. Contents here are at most a few hundred bytes.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+/// Modulus and exponent of a PKCS#1 `RSAPublicKey`, without leading zeros.
+pub(super) fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, _) = read(SEQUENCE, der)?;
+    let (modulus, rest) = read(INTEGER, key)?;
+    let (exponent, _) = read(INTEGER, rest)?;
+    Some((modulus.strip_prefix(&[0]).unwrap_or(modulus), exponent))
+}
+
+/// A DER element. Contents here are less than 16 MiB.
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     match content.len() {
         length @ 0..0x80 => der.push(length as u8),
         length @ 0x80..0x100 => der.extend([0x81, length as u8]),
-        length => der.extend([0x82, (length >> 8) as u8, length as u8]),
+        length @ 0x100..0x1_0000 => der.extend([0x82, (length >> 8) as u8, length as u8]),
+        length => der.extend([0x83, (length >> 16) as u8, (length >> 8) as u8, length as u8]),
     }
     der.extend_from_slice(content);
     der

@@ -3,6 +3,9 @@
 mod authority;
 mod key;
 mod kubeconfig;
+mod pem;
+mod request;
+mod signing;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +15,9 @@ use std::time::Duration;
 pub use authority::CertificateAuthority;
 pub use key::generate_key_pem;
 pub use kubeconfig::Kubeconfig;
+pub use pem::{PemBlock, pem_blocks};
+pub use request::{SigningRequest, check_certificates_pem};
+pub use signing::{PublicKey, SignatureAlgorithm, SigningKey};
 
 /// Algorithm of a key pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +60,9 @@ pub enum PkiError {
         /// Cause.
         detail: String,
     },
+    /// A signature or random numbers could not be made.
+    #[error("failed to sign")]
+    Sign,
 }
 
 /// A certificate with its private key, both PEM.

@@ -12,6 +12,7 @@ use super::wait::index_machines;
 use crate::api;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
+use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::crds::install_builtin_crds;
 use crate::apiserver::{ApiServer, Options, Profile, ServiceUrls};
 use crate::client::{Client, ClientError, ClusterCache};
@@ -52,6 +53,7 @@ pub(super) fn management_api(clock: &Clock, webhooks: &ServiceUrls) -> ApiServer
     };
     let server = ApiServer::new(&Profile::new(definitions), options);
     install_builtin_crds(&server, &custom, api::definitions::labels);
+    install_default_roles(&server);
     server
 }
 
@@ -70,6 +72,7 @@ pub(super) async fn start(
     config: &Config,
     server: &ApiServer,
     client: &Client,
+    settings: controllers::Settings,
 ) -> Result<Running, ClientError> {
     controllers::seed_namespaces(client).await?;
     let clock = &config.clock;
@@ -108,6 +111,7 @@ pub(super) async fn start(
             server.clone(),
             client.clone(),
             clock.clone(),
+            settings,
             running.stop.clone(),
         )),
         tokio::spawn({

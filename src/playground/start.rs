@@ -49,7 +49,9 @@ impl Playground {
         let serving = tokio::spawn(serve(listener, endpoint, stop_listener.clone()));
         let client = Client::in_process(&server, Identity::administrator("system:capim"), "capim");
         let started = async {
-            let running = providers::start(&config, &server, &client).await?;
+            let running =
+                providers::start(&config, &server, &client, credentials.controller_settings())
+                    .await?;
             if let Some(path) = &config.kubeconfig {
                 write_private(path, &kubeconfig)
                     .map_err(|source| PlaygroundError::Kubeconfig { path: path.clone(), source })?;

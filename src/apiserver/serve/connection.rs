@@ -17,8 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Port;
-use crate::apiserver::authentication::{self, Peer};
-use crate::apiserver::status_response;
+use crate::apiserver::authentication::Peer;
 use crate::clock::HyperTimer;
 
 /// First byte to last byte of the handshake. (kubernetes 1.36: net/http's default for Go servers)
@@ -134,11 +133,15 @@ async fn answer(
         return Err(Closed);
     }
     let mut request = request.map(Body::new);
-    match authentication::authenticate(&peer, request.headers()) {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
-            Ok((port.handler)(request).await)
+    // What a refused certificate means depends on the other credentials.
+    match &*peer {
+        Peer::Known(identity) => {
+            request.extensions_mut().insert(identity.clone());
         }
-        Err(status) => Ok(status_response(&status)),
+        Peer::Refused => {
+            request.extensions_mut().insert(Peer::Refused);
+        }
+        Peer::Anonymous => {}
     }
+    Ok((port.handler)(request).await)
 }

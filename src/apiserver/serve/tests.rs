@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::apiserver::Identity;
+use crate::apiserver::{Options, Profile, authentication, status_response};
 use crate::pki::{CertificateAuthority, CertifiedKey, KeyAlgorithm, LeafRequest, Usage};
 
 /// A port whose handler answers with the sender's name.
@@ -47,8 +47,11 @@ async fn answer(request: Request<Body>) -> Response<Body> {
         let body = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
         return Response::new(Body::from_stream(body));
     }
-    let user = request.extensions().get::<Identity>().unwrap().user.to_string();
-    Response::new(Body::from(user))
+    let server = ApiServer::new(&Profile::new(vec![]), Options::new(Clock::wall()));
+    match authentication::identify(&server, &request.into_parts().0) {
+        Ok(identity) => Response::new(Body::from(identity.user.to_string())),
+        Err(status) => status_response(&status),
+    }
 }
 
 async fn start() -> TestPort {

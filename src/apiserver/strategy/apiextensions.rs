@@ -8,7 +8,7 @@ const DEFINITION: Rules = Rules {
     default: crd::set_defaults,
     validate: |change| match change.target {
         Target::Status => crd::validate_status(change.new),
-        Target::Main | Target::Finalize | Target::Scale => crd::validate(change.new, change.old),
+        _ => crd::validate(change.new, change.old),
     },
     warnings: |change| crd::warnings(change.new, change.old),
     ..NONE

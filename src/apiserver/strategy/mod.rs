@@ -8,10 +8,12 @@ mod admissionregistration;
 mod apiextensions;
 mod apps;
 mod batch;
+mod certificates;
 mod coordination;
 mod core;
 mod fields;
 mod pod_spec;
+mod rbac;
 
 use serde_json::Value;
 
@@ -70,7 +72,9 @@ pub(super) fn of(definition: &ResourceDefinition) -> &'static Rules {
         "apiextensions.k8s.io" => apiextensions::rules(kind),
         "apps" => apps::rules(kind),
         "batch" => batch::rules(kind),
+        "certificates.k8s.io" => certificates::rules(kind),
         "coordination.k8s.io" => coordination::rules(kind),
+        "rbac.authorization.k8s.io" => rbac::rules(kind),
         _ => &NONE,
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn committed(call: &Call<'_>, event: &Event) {
             }
         }
     }
+    if call.resource.is_built_in() {
+        server.policy().committed(server.store(), &call.resource.key, event);
+    }
     if admission::is_configuration(&call.resource) {
         server.admission().refresh(server);
     }

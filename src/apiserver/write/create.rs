@@ -99,6 +99,7 @@ impl Write<'_> {
         if let Some(default) = call.resource.definition.strategy.default {
             default(&mut object, None);
         }
+        self.guard(&mut object, None)?;
         self.validate(&object, None)?;
         self.approve(Operation::Create, &object, None).await?;
         self.store_new(object, generated).await

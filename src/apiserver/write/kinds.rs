@@ -67,7 +67,7 @@ pub(super) fn prepare_update(resource: &Resource, target: Target, new: &mut Valu
                 restore(new, old, "status");
             }
         }
-        Target::Status => keep_all_but_status(resource, new, old),
+        Target::Status | Target::Approval => keep_all_but_status(resource, new, old),
         Target::Finalize => {
             let finalizers = new["spec"]["finalizers"].take();
             let version = metadata::text(new, "resourceVersion").to_owned();

@@ -11,6 +11,7 @@ mod create;
 mod delete;
 mod encode;
 mod generation;
+mod guard;
 mod kinds;
 mod metadata;
 mod ownership;

@@ -23,6 +23,8 @@ pub(in crate::apiserver) enum Target {
     Status,
     /// A namespace's `spec.finalizers`.
     Finalize,
+    /// The decision about a CertificateSigningRequest.
+    Approval,
     /// The number of replicas; the object is written as a whole, the owner is named `scale`.
     Scale,
 }
@@ -34,6 +36,7 @@ impl Target {
             // Namespace finalization records no subresource upstream either.
             Self::Main | Self::Finalize => "",
             Self::Status => "status",
+            Self::Approval => "approval",
             Self::Scale => "scale",
         }
     }

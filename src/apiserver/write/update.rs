@@ -119,6 +119,7 @@ impl Write<'_> {
         {
             raise_generation(&mut new);
         }
+        self.guard(&mut new, Some(old))?;
         self.validate(&new, Some(old))?;
         self.approve(Operation::Update, &new, Some(old)).await?;
         let draft = encode::encode(resource.version(), &new)?;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{Phase, ReviewVersion};
-use crate::apiserver::Identity;
 use crate::apiserver::admission::attributes::Attributes;
 use crate::apiserver::admission::configuration::Objects;
 use crate::apiserver::profile::Resource;
@@ -47,7 +46,7 @@ impl Question<'_> {
             "requestKind": kind(&attributes.kind),
             "requestResource": resource(own),
             "operation": attributes.operation.name(),
-            "userInfo": user_info(attributes.call.identity),
+            "userInfo": attributes.call.identity.to_user_info(),
             "object": self.objects.object,
             "oldObject": self.objects.old,
             "dryRun": attributes.dry_run,
@@ -66,11 +65,6 @@ impl Question<'_> {
         }
         request
     }
-}
-
-fn user_info(identity: &Identity) -> Value {
-    let groups: Vec<&str> = identity.groups.iter().map(|group| &**group).collect();
-    json!({"username": &*identity.user, "groups": groups})
 }
 
 /// The kind of the objects if the request were for `resource`: subresources with kinds of their

@@ -1,4 +1,4 @@
-//! Who sends a request: client certificates and, for want of known tokens, the refusal of any.
+//! Client certificates.
 //!
 //! A client certificate that does not hold is no reason to break off the TLS handshake: like
 //! kube-apiserver, the server accepts any certificate whose key the client proves to have, looks
@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -18,15 +17,15 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::Identity;
-use crate::machinery::status::Status;
+use super::identity::{CREDENTIAL_ID, Identity};
 
-/// Group of everyone with credentials.
-pub(super) const AUTHENTICATED: &str = "system:authenticated";
+/// Attribute of a subject that holds the user's uid. (kubernetes 1.36:
+/// apiserver/pkg/authentication/request/x509, AllowParsingUserUIDFromCertAuth)
+const UID: &str = "1.3.6.1.4.1.57683.2";
 
 /// What a connection's client certificate says. Kept with the connection, read for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// No certificate was sent.
     Anonymous,
     /// A certificate of a client authority.
@@ -37,7 +36,7 @@ pub(super) enum Peer {
 
 /// The authorities whose client certificates are believed.
 #[derive(Debug)]
-pub(super) struct ClientAuthority {
+pub(crate) struct ClientAuthority {
     /// Checks chain, validity and extended key usage.
     verifier: Arc<dyn ClientCertVerifier>,
 }
@@ -47,7 +46,7 @@ impl ClientAuthority {
     ///
     /// # Errors
     /// A message when no certificate can be read.
-    pub(super) fn new(
+    pub(crate) fn new(
         authorities_pem: &str,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
@@ -64,7 +63,7 @@ impl ClientAuthority {
     }
 
     /// Judges the certificates that a client sent, its own first. Wall time decides on validity.
-    pub(super) fn inspect(&self, certificates: &[CertificateDer<'_>]) -> Peer {
+    pub(crate) fn inspect(&self, certificates: &[CertificateDer<'_>]) -> Peer {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Peer::Anonymous;
         };
@@ -78,48 +77,24 @@ impl ClientAuthority {
     }
 }
 
-/// Common name as user, organizations as groups.
-fn identity_of(certificate: &CertificateDer<'_>) -> Option<Identity> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+/// Common name as user, organizations as groups; the certificate's hash as the credential's id.
+fn identity_of(der: &CertificateDer<'_>) -> Option<Identity> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let user = subject.iter_common_name().next().and_then(|name| name.as_str().ok())?;
-    let groups = subject
-        .iter_organization()
-        .filter_map(|name| name.as_str().ok())
-        .chain([AUTHENTICATED])
-        .map(Arc::from)
-        .collect();
-    (!user.is_empty()).then(|| Identity { user: user.into(), groups })
-}
-
-/// Decides who sends a request on a connection of `peer`.
-///
-/// A certificate that holds wins over any `Authorization` header. Bearer tokens are all unknown;
-/// other schemes are not looked at.
-///
-/// # Errors
-/// 401 when there are credentials and none of them holds.
-pub(super) fn authenticate(peer: &Peer, headers: &HeaderMap) -> Result<Identity, Box<Status>> {
-    match peer {
-        Peer::Known(identity) => Ok(identity.clone()),
-        Peer::Refused => Err(Status::unauthorized()),
-        Peer::Anonymous if bears_token(headers) => Err(Status::unauthorized()),
-        Peer::Anonymous => Ok(Identity::anonymous()),
-    }
-}
-
-fn bears_token(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    value.trim().split_once(' ').is_some_and(|(scheme, token)| {
-        scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()
-    })
+    let groups = subject.iter_organization().filter_map(|name| name.as_str().ok());
+    let uid = subject.iter_attributes().find(|part| part.attr_type().to_id_string() == UID);
+    let uid = uid.and_then(|part| part.as_str().ok()).unwrap_or_default();
+    let mut identity = Identity { uid: uid.into(), ..Identity::new(user, groups) }.authenticated();
+    let hash = digest(&SHA256, der);
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    identity.extra.insert(CREDENTIAL_ID.into(), vec![format!("X509SHA256={hash}").into()]);
+    (!user.is_empty()).then_some(identity)
 }
 
 /// Accepts every client certificate whose key the client has; the judgement comes later.
 #[derive(Debug)]
-pub(super) struct AcceptAnyClient {
+pub(crate) struct AcceptAnyClient {
     provider: Arc<CryptoProvider>,
     /// Names of the authorities, by which clients choose a certificate.
     hints: Vec<DistinguishedName>,
@@ -127,7 +102,7 @@ pub(super) struct AcceptAnyClient {
 
 impl AcceptAnyClient {
     /// Offers the names of `authority` to clients.
-    pub(super) fn new(authority: &ClientAuthority, provider: Arc<CryptoProvider>) -> Self {
+    pub(crate) fn new(authority: &ClientAuthority, provider: Arc<CryptoProvider>) -> Self {
         Self { provider, hints: authority.verifier.root_hint_subjects().to_vec() }
     }
 }
@@ -215,7 +190,14 @@ mod tests {
     fn common_name_is_user_and_organizations_are_groups() {
         let ca = authority();
         let peer = inspect(&ca, certificate(&ca, "admin", Usage::Client, HOUR));
-        assert_eq!(peer, Peer::Known(Identity::administrator("admin")));
+        let Peer::Known(identity) = peer else { panic!("{peer:?}") };
+        let administrator = Identity::administrator("admin");
+        assert_eq!(
+            (identity.user.clone(), identity.groups.clone()),
+            (administrator.user, administrator.groups)
+        );
+        let id = identity.extra_value(CREDENTIAL_ID).unwrap();
+        assert_eq!(id.len(), "X509SHA256=".len() + 64, "{id}");
     }
 
     #[test]
@@ -231,30 +213,5 @@ mod tests {
     fn unreadable_authorities_are_an_error() {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         assert!(ClientAuthority::new("", &provider).is_err());
-    }
-
-    fn check(peer: &Peer, authorization: Option<&str>, expected: Result<&str, u16>) {
-        let mut headers = HeaderMap::new();
-        if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-        }
-        let actual = authenticate(peer, &headers);
-        match (&actual, expected) {
-            (Ok(identity), Ok(user)) => assert_eq!(&*identity.user, user),
-            (Err(status), Err(code)) => assert_eq!(status.code, code),
-            _ => panic!("{authorization:?}: {actual:?}, expected {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn credentials_decide_as_recorded_of_kube_apiserver() {
-        let known = Peer::Known(Identity::administrator("admin"));
-        check(&Peer::Anonymous, None, Ok("system:anonymous"));
-        check(&Peer::Anonymous, Some("Bearer "), Ok("system:anonymous"));
-        check(&Peer::Anonymous, Some("Basic YTpi"), Ok("system:anonymous"));
-        check(&Peer::Anonymous, Some("Bearer abc"), Err(401));
-        check(&Peer::Anonymous, Some("bearer abc"), Err(401));
-        check(&Peer::Refused, None, Err(401));
-        check(&known, Some("Bearer abc"), Ok("admin"));
     }
 }
