@@ -33,7 +33,7 @@ const CORE: [(&str, &str, &str, &str, &str, &str, &str); 15] = [
 ];
 
 /// Resources of other groups, all in the version given; the rest comes from discovery.
-const GROUPS: [(&str, &str, &str); 18] = [
+const GROUPS: [(&str, &str, &str); 19] = [
     (
         "admissionregistration.k8s.io",
         "v1",
@@ -47,6 +47,7 @@ const GROUPS: [(&str, &str, &str); 18] = [
     ("certificates.k8s.io", "v1", "certificatesigningrequests"),
     ("coordination.k8s.io", "v1", "leases"),
     ("discovery.k8s.io", "v1", "endpointslices"),
+    ("events.k8s.io", "v1", "events"),
     ("flowcontrol.apiserver.k8s.io", "v1", "flowschemas prioritylevelconfigurations"),
     (
         "networking.k8s.io",
@@ -67,7 +68,12 @@ const GROUPS: [(&str, &str, &str); 18] = [
 ];
 
 /// Field selectors beyond name and namespace. (Kubernetes: pkg/registry/*/*/strategy.go)
-const SELECTABLE: [(&str, &str); 11] = [
+const SELECTABLE: [(&str, &str); 12] = [
+    // In the order of the core group's, as what they are stored as.
+    (
+        "events.k8s.io events",
+        "regarding.kind regarding.namespace regarding.name regarding.uid regarding.apiVersion regarding.resourceVersion regarding.fieldPath reason reportingController source type",
+    ),
     ("certificatesigningrequests", "spec.signerName"),
     (
         "events",
@@ -157,7 +163,7 @@ fn kinds(discovery: &Value, openapi: &Map<String, Value>) -> Result<Vec<Kind>> {
     let mut kinds = Vec::new();
     for (plural, singular, kind, scope, short, categories, subresources) in CORE {
         let mut header = format!("kind - v1 {kind} {plural} {singular} {scope}\n");
-        details(&mut header, plural, short, categories, subresources)?;
+        details(&mut header, ("", plural), short, categories, subresources)?;
         kinds.push(Kind { header, component: format!("io.k8s.api.core.v1.{kind}") });
     }
     for (group, version, resources) in GROUPS {
@@ -180,7 +186,7 @@ fn kinds(discovery: &Value, openapi: &Map<String, Value>) -> Result<Vec<Kind>> {
             let subresources: Vec<&str> = subresources.collect();
             let (short, categories) = (&resource["shortNames"], &resource["categories"]);
             let (short, categories) = (join(short), join(categories));
-            details(&mut header, plural, &short, &categories, &subresources.join(" "))?;
+            details(&mut header, (group, plural), &short, &categories, &subresources.join(" "))?;
             let component = component(openapi, group, version, kind)?;
             kinds.push(Kind { header, component });
         }
@@ -190,7 +196,7 @@ fn kinds(discovery: &Value, openapi: &Map<String, Value>) -> Result<Vec<Kind>> {
 
 fn details(
     header: &mut String,
-    plural: &str,
+    (group, plural): (&str, &str),
     short: &str,
     categories: &str,
     subresources: &str,
@@ -207,7 +213,9 @@ fn details(
             _ => {}
         }
     }
-    if let Some((_, paths)) = SELECTABLE.iter().find(|(resource, _)| *resource == plural) {
+    let names = [format!("{group} {plural}"), plural.to_owned()];
+    let paths = names.iter().find_map(|name| SELECTABLE.iter().find(|(known, _)| known == name));
+    if let Some((_, paths)) = paths {
         writeln!(header, " select {paths}")?;
     }
     Ok(())

@@ -18,6 +18,8 @@ pub enum AuthorizationMode {
     Rbac,
     /// Everybody may do everything.
     AlwaysAllow,
+    /// Nobody may do anything.
+    AlwaysDeny,
 }
 
 /// How a server decides who may. Servers that need nothing of their own share one.

@@ -79,11 +79,16 @@ fn respond(code: u16, content_type: HeaderValue, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    complete(&mut response);
+    response
+}
+
+/// Adds the headers that all answers have.
+pub(super) fn complete(response: &mut Response<Body>) {
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, NO_CACHE);
     if let Ok(id) = HeaderValue::try_from(random::uid()) {
         headers.insert(AUDIT_ID, id);
     }
-    response
 }

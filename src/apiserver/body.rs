@@ -1,14 +1,17 @@
 //! Request bodies: read with a limit, decoded from JSON, YAML or Kubernetes' protobuf.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::body_budget::{BUDGET, Budget};
 use super::{depth, duplicates};
 use crate::machinery::patch::json::go_error;
 use crate::machinery::protobuf;
@@ -25,16 +28,61 @@ const MEDIA_TYPES: [&str; 3] =
 /// Reads a body.
 ///
 /// # Errors
-/// 413 for more than three megabytes, 400 for a body that breaks off.
+/// 413 for more than three megabytes, 429 when too many large bodies are being read, 408 for one
+/// that does not go on, 400 for one that breaks off.
 pub(super) async fn read(body: Body) -> Result<Bytes, Box<Status>> {
-    match Limited::new(body, BODY_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Status::request_entity_too_large(&format!("limit is {BODY_MAX}")))
-        }
-        Err(error) => Err(Status::bad_request(format!("failed to read the request body: {error}"))),
-    }
+    read_within(body, &BUDGET).await
 }
+
+async fn read_within(mut body: Body, budget: &'static Budget) -> Result<Bytes, Box<Status>> {
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut share = budget.share();
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| broken_off(&error))?.into_data() else { continue };
+        let total = first.len() + rest.len() + data.len();
+        if total > BODY_MAX {
+            return Err(too_large());
+        }
+        share.grow(total).map_err(|_| exhausted())?;
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(share.hold(if rest.is_empty() { first } else { rest.into() }))
+}
+
+fn too_large() -> Box<Status> {
+    Status::request_entity_too_large(&format!("limit is {BODY_MAX}"))
+}
+
+fn exhausted() -> Box<Status> {
+    Status::too_many_requests("too many large request bodies, please try again later", 1)
+}
+
+/// The refusal of a body whose end does not come.
+fn broken_off(error: &axum::Error) -> Box<Status> {
+    let source = std::error::Error::source(error);
+    if source.is_some_and(|source| source.is::<BodyStalled>()) {
+        let mut status = Status::timeout("the request body did not arrive in time", 0);
+        status.code = 408;
+        return status;
+    }
+    Status::bad_request(format!("failed to read the request body: {error}"))
+}
+
+/// A client stopped in the middle of a body; the transport's error.
+#[derive(Debug, thiserror::Error)]
+#[error("no part of the request body arrived for {0:?}")]
+pub(super) struct BodyStalled(pub(super) Duration);
 
 /// A decoded object, and what was odd about its text.
 #[derive(Debug)]
@@ -76,7 +124,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8], kind: &str) -> Result<Dec
 pub(super) fn json(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
     let refuse = |error: &str| unrecognized(kind, "json parse", error, body);
     match duplicates::parse(body) {
-        Ok((value, duplicates)) => Ok(Decoded::new(value, duplicates)),
+        Ok((value, duplicates)) => object(Decoded::new(value, duplicates), kind, body),
         Err(error) if !error.to_string().starts_with("recursion limit") => {
             Err(refuse(&go_error(body, &error)))
         }
@@ -92,7 +140,9 @@ pub(super) fn json(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
 
 /// Decodes YAML, which JSON is, too.
 pub(super) fn yaml(body: &[u8], kind: &str) -> Result<Decoded, Box<Status>> {
-    parse_yaml(body).map_err(|error| unrecognized(kind, "yaml parse", &error, body))
+    let decoded =
+        parse_yaml(body).map_err(|error| unrecognized(kind, "yaml parse", &error, body))?;
+    object(decoded, kind, body)
 }
 
 /// Decodes Kubernetes' protobuf.
@@ -124,6 +174,22 @@ pub(super) fn parse_yaml(body: &[u8]) -> Result<Decoded, String> {
         .map_err(|_| converting("yaml: invalid leading UTF-8 octet".to_owned()))?;
     let document = yaml::parse(text).map_err(converting)?;
     Ok(Decoded::new(document.value, document.repeated))
+}
+
+/// Refuses what is no object; Go reads null into a struct as nothing at all.
+fn object(decoded: Decoded, kind: &str, body: &[u8]) -> Result<Decoded, Box<Status>> {
+    let given = match &decoded.value {
+        Value::Null | Value::Object(_) => return Ok(decoded),
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    let why = format!(
+        "json: cannot unmarshal {given} into Go value of type struct {{ APIVersion string \
+         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    );
+    Err(unrecognized(kind, "json parse", &why, body))
 }
 
 fn unrecognized(kind: &str, stage: &str, error: &str, body: &[u8]) -> Box<Status> {

@@ -36,10 +36,15 @@ pub(super) async fn shown(
     if resource.shows(entry) {
         return Ok(entry.clone());
     }
+    let (versions, position) = (&resource.versions, resource.position);
+    if let Some(shown) = versions.recall(position, entry) {
+        return Ok(shown);
+    }
     let mut entries = [entry.clone()];
     show(server, resource, &mut entries).await?;
-    let [entry] = entries;
-    Ok(entry)
+    let [shown] = entries;
+    versions.remember(position, entry, shown.clone());
+    Ok(shown)
 }
 
 /// Puts stored objects into the form in which the resource's version shows them.

@@ -3,18 +3,25 @@
 use std::fmt::Write as _;
 
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use super::answer::not_found_page;
+use super::answer::{complete, not_found_page};
 use super::{ApiServer, RequestInfo};
+use crate::machinery::status::quote;
 
 /// A named check; `true` is healthy.
 type Check = (&'static str, fn(&ApiServer) -> bool);
 
 /// That the server answers at all.
 const PING: Check = ("ping", |_| true);
+/// That the log takes lines, and that the store answers: nothing of ours can fail here, but
+/// clients ask for these checks by name.
+const LOG: Check = ("log", |_| true);
+const ETCD: Check = ("etcd", |_| true);
+const ETCD_READINESS: Check = ("etcd-readiness", |_| true);
+const INFORMER_SYNC: Check = ("informer-sync", |_| true);
 /// That the server does not end its watches and is about to go.
 const SHUTDOWN: Check = ("shutdown", |server| !server.stopped().is_cancelled());
 
@@ -24,8 +31,8 @@ pub(crate) fn respond(server: &ApiServer, info: &RequestInfo, _: &HeaderMap) -> 
     let (endpoint, check) = path.split_once('/').unwrap_or((path, ""));
     let checks: &[Check] = match endpoint {
         "version" if check.is_empty() => return version(&server.options().git_version),
-        "healthz" | "livez" => &[PING],
-        "readyz" => &[PING, SHUTDOWN],
+        "healthz" | "livez" => &[PING, LOG, ETCD],
+        "readyz" => &[PING, LOG, ETCD, ETCD_READINESS, INFORMER_SYNC, SHUTDOWN],
         _ => return not_found_page(),
     };
     let excluded: Vec<&str> = info
@@ -69,6 +76,18 @@ fn report(
             writeln!(list, "[-]{name} failed: reason withheld")
         };
     }
+    let mut unknown: Vec<String> = excluded
+        .iter()
+        .filter(|name| checks.iter().all(|(known, _)| known != *name))
+        .map(|name| quote(name))
+        .collect();
+    if !unknown.is_empty() {
+        unknown.sort();
+        unknown.dedup();
+        let names = unknown.join(",");
+        let warning = "warn: some health checks cannot be excluded: no matches for";
+        let _ = writeln!(list, "{warning} {names}");
+    }
     if !healthy {
         list.push_str(endpoint);
         list.push_str(" check failed\n");
@@ -83,13 +102,13 @@ fn report(
 }
 
 fn text(code: StatusCode, body: String) -> Response<Body> {
-    Response::builder()
-        .status(code)
-        .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-        .header(CACHE_CONTROL, "no-cache, private")
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .body(Body::from(body))
-        .expect("the headers are constants")
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    complete(&mut response);
+    response
 }
 
 /// `version.Info`: the Kubernetes version that is spoken, built by no Go compiler.

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
+use super::profile::Resource;
 use crate::machinery::status::Status;
 
 /// How an answer is encoded.
@@ -89,6 +90,69 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Box<Status>> {
         return Err(status);
     }
     Ok(plain)
+}
+
+/// Whether metadata are asked for as a list; `None` if something else is asked for.
+fn asks_for_list(headers: &HeaderMap) -> Option<bool> {
+    let headers = headers.get_all(ACCEPT).iter().filter_map(|header| header.to_str().ok());
+    let mut choices = headers.flat_map(|header| header.split(',')).map(str::trim);
+    let chosen = choices.find(|choice| read_choice(choice).is_some())?;
+    let kind = chosen.split(';').find_map(|part| part.trim().strip_prefix("as="))?;
+    match kind {
+        "PartialObjectMetadata" => Some(false),
+        "PartialObjectMetadataList" => Some(true),
+        _ => None,
+    }
+}
+
+/// Checks that metadata of one object are asked for of one object, and those of a list of a list.
+///
+/// # Errors
+/// 406 that names the Go type of what is there. (kubernetes 1.36: endpoints/handlers/response.go)
+pub(super) fn check_metadata_kind(
+    headers: &HeaderMap,
+    resource: &Resource,
+    is_list: bool,
+) -> Result<(), Box<Status>> {
+    let Some(wants_list) = asks_for_list(headers).filter(|wants_list| *wants_list != is_list)
+    else {
+        return Ok(());
+    };
+    let package = match resource.key.group.split('.').next() {
+        Some("") | None => "core",
+        Some(package) => package,
+    };
+    let suffix = if is_list { "List" } else { "" };
+    let go_type = match resource.is_built_in() {
+        true => format!("{package}.{}{suffix}", resource.definition.kind),
+        false => format!("unstructured.Unstructured{suffix}"),
+    };
+    let asked = if wants_list { "PartialObjectMetadataList" } else { "PartialObjectMetadata" };
+    let is = if is_list { "is" } else { "is not" };
+    Err(Status::not_acceptable_because(format!(
+        "you requested {asked}, but the requested object {is} a list (*{go_type})"
+    )))
+}
+
+/// Reads the Accept header for an answer that has neither metadata nor columns.
+///
+/// # Errors
+/// 406 when only transformations of objects are accepted.
+pub(super) fn negotiate_whole(headers: &HeaderMap) -> Result<(), Box<Status>> {
+    let mut choices = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(','))
+        .map(str::trim)
+        .filter(|choice| !choice.is_empty())
+        .peekable();
+    let is_whole =
+        |choice: &str| read_choice(choice).is_some_and(|accepted| accepted.shape == Shape::Object);
+    if choices.peek().is_none() || choices.any(is_whole) {
+        return Ok(());
+    }
+    Err(Status::not_acceptable(&SERVED_TYPES))
 }
 
 /// Completes a refusal: where there are watches, their media types are on offer, too.

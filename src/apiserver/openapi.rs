@@ -1,5 +1,5 @@
 //! `/openapi/v3`: the index, and one document a group and version; `/openapi/v2`: one document of
-//! everything. JSON only: clients that read nothing but protobuf are told so (406).
+//! everything, which old Go clients read as protobuf only.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -32,6 +32,8 @@ pub(crate) struct Documents {
     index: Tagged,
     /// `/openapi/v2`, encoded when first asked for.
     whole: OnceLock<Tagged>,
+    /// The same as protobuf.
+    protobuf: OnceLock<Tagged>,
 }
 
 /// The document of one group and version.
@@ -66,19 +68,35 @@ impl Documents {
             })
             .collect();
         let index = Tagged::new(index(&documents));
-        Self { documents, index, whole: OnceLock::new() }
+        Self { documents, index, whole: OnceLock::new(), protobuf: OnceLock::new() }
     }
 
-    /// The document of everything.
-    fn whole(&self) -> &Tagged {
-        self.whole.get_or_init(|| {
-            let documents = self.documents.values();
-            let definitions = documents.flat_map(|document| &document.definitions);
-            let definitions: Vec<&ResourceDefinition> =
-                definitions.map(|definition| &**definition).collect();
-            Tagged::new(openapi::v2::document(&definitions).to_string().into())
-        })
+    /// The document of everything, in a form.
+    fn whole(&self, form: Form) -> &Tagged {
+        match form {
+            Form::Json => {
+                self.whole.get_or_init(|| Tagged::new(self.document().to_string().into()))
+            }
+            Form::Protobuf => self
+                .protobuf
+                .get_or_init(|| Tagged::new(openapi::v2_protobuf::encode(&self.document()).into())),
+        }
     }
+
+    fn document(&self) -> Value {
+        let documents = self.documents.values();
+        let definitions = documents.flat_map(|document| &document.definitions);
+        let definitions: Vec<&ResourceDefinition> =
+            definitions.map(|definition| &**definition).collect();
+        openapi::v2::document(&definitions)
+    }
+}
+
+/// How the document of everything is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Protobuf,
 }
 
 fn index(documents: &BTreeMap<String, Document>) -> Bytes {
@@ -142,20 +160,34 @@ pub(crate) fn respond(
     }
 }
 
+/// How clients ask for protobuf: by an older name, which is no valid media type, or by the newer
+/// one, which answers always have.
+const PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+
 /// Answers a request for the document of everything.
 /// (kubernetes 1.36: kube-openapi pkg/handler/handler.go)
 fn whole(documents: &Documents, headers: &HeaderMap) -> Response<Body> {
-    if !accepts_json(headers) {
+    let Some((form, media)) = wanted_form(headers) else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
         return response;
+    };
+    let document = documents.whole(form);
+    let mut response = tagged(&document.tag, headers, || document.bytes.clone());
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     }
-    let document = documents.whole();
-    tagged(&document.tag, headers, || document.bytes.clone())
+    response
 }
 
-fn accepts_json(headers: &HeaderMap) -> bool {
+/// The first form that a client accepts, and how it is named to it. Clients list what they like
+/// best first.
+fn wanted_form(headers: &HeaderMap) -> Option<(Form, &'static str)> {
+    const JSON: (Form, &str) = (Form::Json, "application/json");
     let mut ranges = headers
         .get_all(ACCEPT)
         .iter()
@@ -163,8 +195,13 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .map(|range| range.split(';').next().unwrap_or_default().trim())
         .peekable();
-    ranges.peek().is_none()
-        || ranges.any(|range| matches!(range, "" | "*/*" | "application/*" | "application/json"))
+    if ranges.peek().is_none() {
+        return Some(JSON);
+    }
+    ranges.find_map(|range| match range {
+        "" | "*/*" | "application/*" | "application/json" => Some(JSON),
+        other => PROTOBUF.contains(&other).then_some((Form::Protobuf, PROTOBUF[1])),
+    })
 }
 
 /// Leads a client with an outdated hash to the present document, as kube-apiserver does.
@@ -266,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn version_2_is_one_document_in_json() {
+    async fn version_2_is_one_document_in_json_and_protobuf() {
         let server = server();
         let response = get(&server, "/openapi/v2?timeout=32s", None);
         let tag = response.headers()[ETAG].clone();
@@ -275,11 +312,16 @@ mod tests {
         assert!(document["definitions"]["io.k8s.api.apps.v1.Deployment"].is_object());
         assert_eq!(get(&server, "/openapi/v2", Some(&tag)).status(), 304);
         let info = RequestInfo::parse(&Method::GET, &"/openapi/v2".parse().unwrap()).unwrap();
-        let mut headers = HeaderMap::new();
-        let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-        headers.insert(ACCEPT, HeaderValue::from_static(protobuf));
-        assert_eq!(respond(&server, &info, &headers).status(), 406);
-        headers.append(ACCEPT, HeaderValue::from_static("application/json;q=0.5"));
-        assert_eq!(respond(&server, &info, &headers).status(), 200);
+        let accepting = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            respond(&server, &info, &headers)
+        };
+        let response = accepting(PROTOBUF[0]);
+        assert_eq!(response.headers()[CONTENT_TYPE], PROTOBUF[1]);
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.starts_with(b"\x0a\x032.0"));
+        assert_eq!(accepting("text/html").status(), 406);
+        assert_eq!(accepting("text/html, application/json;q=0.5").status(), 200);
     }
 }

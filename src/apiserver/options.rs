@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::request::RequestInfo;
-use crate::machinery::status::{Cause, Status};
+use crate::machinery::status::{Cause, Status, quote};
 
 const META_GROUP: &str = "meta.k8s.io";
 
@@ -26,7 +26,8 @@ pub(super) struct ListOptions<'a> {
     pub(super) version_match: Option<Match>,
     pub(super) send_initial_events: Option<bool>,
     pub(super) allow_bookmarks: bool,
-    pub(super) timeout_seconds: Option<u64>,
+    /// Life of a watch; a negative one is over at once.
+    pub(super) timeout_seconds: Option<i64>,
 }
 
 impl<'a> ListOptions<'a> {
@@ -38,7 +39,7 @@ impl<'a> ListOptions<'a> {
         let limit = integer(info, "limit")?.unwrap_or(0);
         let timeout = integer(info, "timeoutSeconds")?;
         let version_match = info.text("resourceVersionMatch");
-        let options = Self {
+        let mut options = Self {
             label_selector: info.text("labelSelector"),
             field_selector: info.text("fieldSelector"),
             limit: usize::try_from(limit).unwrap_or(0),
@@ -53,8 +54,11 @@ impl<'a> ListOptions<'a> {
                 .parameter("sendInitialEvents")
                 .map(|_| info.flag("sendInitialEvents")),
             allow_bookmarks: info.flag("allowWatchBookmarks"),
-            timeout_seconds: timeout.and_then(|seconds| u64::try_from(seconds).ok()),
+            timeout_seconds: timeout,
         };
+        if watch {
+            options.default_watch(version_match);
+        }
         let causes = if watch {
             options.check_watch(version_match)
         } else {
@@ -64,6 +68,16 @@ impl<'a> ListOptions<'a> {
             return Ok(options);
         }
         Err(Status::invalid(META_GROUP, "ListOptions", "", causes))
+    }
+
+    /// A watch without a revision asks for initial events, whether it says so or not.
+    /// (kubernetes 1.36: apimachinery/pkg/apis/meta/internalversion/defaults.go)
+    fn default_watch(&mut self, version_match: &str) {
+        let unsaid = self.send_initial_events.is_none() && version_match.is_empty();
+        if unsaid && matches!(self.resource_version, "" | "0") {
+            self.send_initial_events = Some(true);
+            self.version_match = Some(Match::NotOlderThan);
+        }
     }
 
     /// The rules of `validateListOptions` for lists.
@@ -137,23 +151,25 @@ impl<'a> ListOptions<'a> {
     }
 }
 
-/// An integer parameter.
+/// An integer parameter; the error has Go's words.
 fn integer(info: &RequestInfo, name: &str) -> Result<Option<i64>, Box<Status>> {
-    let text = info.text(name);
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| {
-        Status::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let Some(text) = info.parameter(name) else { return Ok(None) };
+    text.parse::<i64>().map(Some).map_err(|error| {
+        let why = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {}: {why}", quote(text)))
     })
 }
 
 /// Go's message for a resourceVersion that is no number.
 pub(super) fn revision_syntax(text: &str) -> String {
-    format!(
-        "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid \
-         syntax"
-    )
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let why = if digits { "value out of range" } else { "invalid syntax" };
+    let text = quote(text);
+    format!("resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {why}")
 }
 
 /// What happens to fields that a schema does not know.
@@ -340,6 +356,11 @@ impl DeleteOptions {
             members.insert("preconditions".to_owned(), preconditions.into());
         }
         members
+    }
+
+    /// Makes the deletion a dry run.
+    pub(super) fn set_dry_run(&mut self) {
+        self.dry_run = vec!["All".to_owned()];
     }
 
     /// Whether nothing is to be stored.

@@ -8,6 +8,7 @@ use indexmap::{Equivalent, IndexMap};
 
 use super::crds;
 use super::documents::Documents;
+use super::native_versions;
 use super::strategy::{self, Rules};
 use super::versions::Versions;
 use crate::machinery::definition::{Origin, ResourceDefinition};
@@ -23,7 +24,8 @@ pub struct Profile {
 impl Profile {
     /// A profile that serves `definitions`.
     pub fn new(definitions: Vec<ResourceDefinition>) -> Arc<Self> {
-        let definitions = definitions.into_iter().map(crds::with_strategy).collect();
+        let definitions = definitions.into_iter().map(crds::with_strategy);
+        let definitions = definitions.map(native_versions::with_conversion).collect();
         let empty = ResourceSet::of(IndexMap::new());
         Arc::new(Self { resources: Arc::new(empty.with(definitions)) })
     }
@@ -118,7 +120,7 @@ impl ResourceSet {
 
     /// Whether Kubernetes' own resources of the group are served.
     pub(crate) fn has_built_in(&self, group: &str) -> bool {
-        self.index.values().any(|it| *it.key.group == *group && it.is_built_in())
+        self.index.values().any(|it| *it.definition.group == *group && it.is_built_in())
     }
 }
 
@@ -128,7 +130,8 @@ fn by_resource(
 ) -> IndexMap<Arc<ResourceKey>, Vec<ResourceDefinition>> {
     let mut resources: IndexMap<Arc<ResourceKey>, Vec<ResourceDefinition>> = IndexMap::new();
     for definition in definitions {
-        let (group, plural) = (definition.group.clone(), definition.plural.clone());
+        let group = native_versions::stored_group(&definition);
+        let plural = definition.plural.clone();
         resources.entry(Arc::new(ResourceKey { group, plural })).or_default().push(definition);
     }
     resources
@@ -175,7 +178,7 @@ pub(crate) struct Resource {
     /// All versions of the resource.
     pub(crate) versions: Arc<Versions>,
     /// Which of the versions this is.
-    position: usize,
+    pub(super) position: usize,
     /// Compiled columns of Tables, made when first asked for.
     printer: OnceLock<Printer>,
 }

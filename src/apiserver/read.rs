@@ -1,5 +1,6 @@
 //! The verbs get and list.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,9 +13,11 @@ use super::negotiate;
 use super::options::{ListOptions, Match, revision_syntax};
 use super::route::Call;
 use super::selection::Selection;
+use super::server::ApiServer;
 use super::view::{ListMeta, View};
 use crate::machinery::status::Status;
-use crate::store::{Entry, Page, RangeQuery};
+use crate::machinery::table::IncludeObject;
+use crate::store::{Compacted, Entry, Page, RangeQuery, Store};
 
 /// How long a read waits for a revision that the server has not reached.
 /// (kubernetes 1.36: cacher/watch_cache.go, blockTimeout)
@@ -26,10 +29,11 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
     let wanted = call.info.text("resourceVersion");
     if !wanted.is_empty() {
         let wanted = wanted.parse().map_err(|_| Status::unknown(revision_syntax(wanted)))?;
-        wait_for(call, wanted).await?;
+        wait_for(call.server, wanted).await?;
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let entry = conversion::shown(call.server, &call.resource, &entry).await?;
+    check_shape(call, accepted.shape, false)?;
     if accepted.shape == super::negotiate::Shape::Object
         && entry.prefix() == &call.resource.prefix[..]
     {
@@ -37,6 +41,23 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
     }
     let view = view(call, accepted.shape);
     Ok(answer::encoded(200, accepted.encoding, view.object(&entry)))
+}
+
+/// Checks that the answer can have the shape that is asked for, parameters included.
+///
+/// # Errors
+/// 406 for metadata of a list where there is one object and the other way round, 400 for an odd
+/// `includeObject`.
+fn check_shape(call: &Call<'_>, shape: negotiate::Shape, is_list: bool) -> Result<(), Box<Status>> {
+    match shape {
+        negotiate::Shape::Object => Ok(()),
+        negotiate::Shape::Metadata(_) => {
+            negotiate::check_metadata_kind(call.headers, &call.resource, is_list)
+        }
+        negotiate::Shape::Table(_) => IncludeObject::parse(call.info.text("includeObject"))
+            .map(drop)
+            .map_err(Status::bad_request),
+    }
 }
 
 /// What a request's answer shows.
@@ -54,7 +75,34 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>>
     let accepted = negotiate::negotiate(call.headers)?;
     let options = ListOptions::parse(call.info, false)?;
     let selection = Selection::parse(&call.resource, &options)?;
-    let plan = Plan::make(call, &options).await?;
+    match collect(call, &options, &selection).await? {
+        Listed::Expired(response) => Ok(response),
+        Listed::Page { entries, meta } => {
+            check_shape(call, accepted.shape, true)?;
+            let body = view(call, accepted.shape).list(&entries, &meta);
+            Ok(answer::encoded(200, accepted.encoding, body))
+        }
+    }
+}
+
+/// What a list finds.
+pub(super) enum Listed {
+    /// Objects, and the list's metadata.
+    Page { entries: Vec<Arc<Entry>>, meta: ListMeta },
+    /// 410: the revision to read at is forgotten.
+    Expired(Response<Body>),
+}
+
+/// Reads the objects that a list with these options shows.
+///
+/// # Errors
+/// 400 for a bad revision or token, 504 for a revision that does not come in time.
+pub(super) async fn collect(
+    call: &Call<'_>,
+    options: &ListOptions<'_>,
+    selection: &Selection,
+) -> Result<Listed, Box<Status>> {
+    let plan = Plan::make(call, options).await?;
     let scope = call.scope();
     let after = plan.token.as_ref().map(|token| token.key(scope));
     let query = RangeQuery {
@@ -64,8 +112,8 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>>
         at: plan.at,
         limit: plan.limit,
     };
-    let Some(page) = page(call, query, &selection).await? else {
-        return Ok(expired(&plan));
+    let Some(page) = page(call, query, selection).await? else {
+        return Ok(Listed::Expired(expired(&plan)));
     };
     let mut meta = ListMeta { revision: page.revision, ..ListMeta::default() };
     if let (Some(last), true) = (page.entries.last(), page.remaining > 0) {
@@ -75,8 +123,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>>
             meta.remaining = page.remaining;
         }
     }
-    let body = view(call, accepted.shape).list(&page.entries, &meta);
-    Ok(answer::encoded(200, accepted.encoding, body))
+    Ok(Listed::Page { entries: page.entries, meta })
 }
 
 /// The selected objects, as the requested version shows them; `None` if the wanted revision is no
@@ -93,14 +140,19 @@ pub(super) async fn page(
         unknown |= !shown && selection.has_fields();
         if shown { selection.matches(entry) } else { selection.matches_metadata(entry) }
     };
-    let Ok(mut page) = read_page(call, query, selection, &mut keep) else { return Ok(None) };
+    let (store, place) = (call.server.store(), call.scope().or(call.cluster_scope()));
+    let Ok(mut page) = read_page(store, query, place, selection, &mut keep) else {
+        return Ok(None);
+    };
     if !unknown {
         conversion::show(call.server, &call.resource, &mut page.entries).await?;
         return Ok(Some(page));
     }
     let everything = RangeQuery { limit: 0, ..query };
     let keep = |entry: &Entry| selection.matches_metadata(entry);
-    let Ok(mut page) = read_page(call, everything, selection, keep) else { return Ok(None) };
+    let Ok(mut page) = read_page(store, everything, place, selection, keep) else {
+        return Ok(None);
+    };
     conversion::show(call.server, &call.resource, &mut page.entries).await?;
     page.entries.retain(|entry| selection.matches(entry));
     if query.limit > 0 && page.entries.len() > query.limit {
@@ -110,16 +162,17 @@ pub(super) async fn page(
     Ok(Some(page))
 }
 
-/// Reads the objects that pass `keep`; a selector that names one object reads only that.
-fn read_page(
-    call: &Call<'_>,
+/// Reads the objects that pass `keep`; a selector that names one object reads only that, if `place`
+/// is the namespace it can only be in.
+pub(super) fn read_page(
+    store: &Store,
     query: RangeQuery<'_>,
+    place: Option<&str>,
     selection: &Selection,
     mut keep: impl FnMut(&Entry) -> bool,
-) -> Result<Page, crate::store::Compacted> {
-    let store = call.server.store();
+) -> Result<Page, Compacted> {
     if let (Some(name), Some(namespace), None, None) =
-        (selection.exact_name(), query.namespace.or(call.cluster_scope()), query.at, query.after)
+        (selection.exact_name(), place, query.at, query.after)
     {
         // The revision is taken first: the object may be newer than it, as in any list that is
         // followed by a watch, but never older.
@@ -146,12 +199,12 @@ impl Plan {
         let version = options.resource_version;
         let mut plan = Self { limit: options.limit, ..Self::default() };
         if !options.continue_token.is_empty() {
+            let token = Continuation::parse(options.continue_token)?;
             if !matches!(version, "" | "0") {
                 return Err(Status::bad_request(
                     "specifying resource version is not allowed when using continue",
                 ));
             }
-            let token = Continuation::parse(options.continue_token)?;
             plan.at = token.revision();
             plan.token = Some(token);
             return Ok(plan);
@@ -165,12 +218,11 @@ impl Plan {
         })?;
         if wanted == 0 {
             // Any state will do; kube-apiserver answers from its cache, which ignores limits.
-            if options.version_match.is_none() {
-                plan.limit = 0;
-            }
+            // (kubernetes 1.36: cacher/cacher.go, computeListLimit)
+            plan.limit = 0;
             return Ok(plan);
         }
-        wait_for(call, wanted).await?;
+        wait_for(call.server, wanted).await?;
         let exact = match options.version_match {
             Some(Match::Exact) => true,
             Some(Match::NotOlderThan) => false,
@@ -182,8 +234,14 @@ impl Plan {
 }
 
 /// Waits until the server has reached a revision.
-async fn wait_for(call: &Call<'_>, wanted: u64) -> Result<(), Box<Status>> {
-    let store = call.server.store();
+///
+/// # Errors
+/// 504 after three seconds.
+pub(super) async fn wait_for(server: &ApiServer, wanted: u64) -> Result<(), Box<Status>> {
+    let store = server.store();
+    if store.revision() >= wanted {
+        return Ok(());
+    }
     let reached = async {
         loop {
             let notified = store.progress().notified();
@@ -195,10 +253,7 @@ async fn wait_for(call: &Call<'_>, wanted: u64) -> Result<(), Box<Status>> {
             notified.await;
         }
     };
-    if store.revision() >= wanted {
-        return Ok(());
-    }
-    let waited = call.server.clock().timeout(FUTURE_REVISION_WAIT, reached).await;
+    let waited = server.clock().timeout(FUTURE_REVISION_WAIT, reached).await;
     waited.map_err(|_| Status::too_large_resource_version(wanted, store.revision()))
 }
 

@@ -27,7 +27,14 @@ pub struct RequestInfo {
     pub name: String,
     /// Decoded query parameters, in order.
     pub query: Vec<(String, String)>,
+    /// Whether a client in this process sends it; see [`InProcess`].
+    pub is_in_process: bool,
 }
+
+/// Put into the extensions of requests that never leave the process. Their watches hear of
+/// progress at once instead of every minute, and they are not measured.
+#[derive(Clone, Copy, Debug)]
+pub struct InProcess;
 
 impl RequestInfo {
     /// Reads method and URI. `None` for a path that can name nothing (bad escapes), which is
@@ -79,6 +86,9 @@ impl RequestInfo {
             }
             [resource, rest @ ..] => {
                 self.resource.clone_from(resource);
+                if resource == "namespaces" {
+                    self.namespace = rest.first().cloned().unwrap_or_default();
+                }
                 rest
             }
             [] => return,
@@ -88,9 +98,6 @@ impl RequestInfo {
             self.name.clone_from(name);
         }
         self.subresource = place.get(1..).unwrap_or_default().join("/");
-        if self.resource == "namespaces" && self.group.is_empty() {
-            self.namespace.clone_from(&self.name);
-        }
     }
 
     fn resource_verb(&self, method: &Method, watch_path: bool) -> &'static str {
@@ -213,6 +220,7 @@ mod tests {
         check("GET", "/api/v1/watch/namespaces/a/pods", "watch", "a", "pods", "", "");
         check("GET", "/api/v1/namespaces", "list", "", "namespaces", "", "");
         check("GET", "/api/v1/namespaces/a", "get", "a", "namespaces", "a", "");
+        check("GET", "/api/v1/namespaces/a/namespaces/b", "get", "a", "namespaces", "b", "");
         check("PUT", "/api/v1/namespaces/a/finalize", "update", "a", "namespaces", "a", "finalize");
         check("PATCH", "/apis/g/v1/namespaces/a/ws/w/status", "patch", "a", "ws", "w", "status");
         check("DELETE", "/apis/g/v1/namespaces/a/ws", "deletecollection", "a", "ws", "", "");

@@ -14,8 +14,8 @@ use super::request::RequestInfo;
 use super::reviews::{self, Review};
 use super::server::ApiServer;
 use super::{
-    answer, authentication, authorization, certificates, discovery, events, health, negotiate,
-    openapi, read, scale, watch, write,
+    answer, authentication, authorization, bootstrap, certificates, discovery, health, kubelet,
+    metrics, negotiate, openapi, read, scale, watch, write,
 };
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -73,12 +73,13 @@ impl Call<'_> {
 }
 
 /// Answers a request.
-pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Response<Body> {
+pub(super) async fn handle(
+    server: &ApiServer,
+    info: &RequestInfo,
+    request: Request<Body>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Some(info) = RequestInfo::parse(&parts.method, &parts.uri) else {
-        return answer::not_found_page();
-    };
-    let identity = match admitted(server, &parts, &info) {
+    let identity = match admitted(server, &parts, info) {
         Ok(identity) => identity,
         Err(status) if status.code == 403 => {
             return answer::unsniffed(answer::status_response(&status));
@@ -86,33 +87,32 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
         Err(status) => return answer::status_response(&status),
     };
     if !info.is_resource {
-        return other(server, &info, &parts.headers);
+        return other(server, info, &parts);
     }
-    if let Some(review) = Review::of(&info) {
-        let answer = reviews::respond(server, review, &info, &identity, &parts.headers, body);
+    let headers = &parts.headers;
+    if let Some(review) = Review::of(info) {
+        if let Err(status) = negotiate::negotiate_whole(headers) {
+            return answer::status_response(&status);
+        }
+        let answer = reviews::respond(server, review, info, &identity, headers, body);
         return answer.await.unwrap_or_else(|status| answer::status_response(&status));
     }
-    if events::is_meant(&info) {
-        return events::answer(server, (&info, &parts.headers, &identity), body).await;
+    let call = |resource| {
+        let (identity, refusal_warnings) = (&identity, Mutex::default());
+        Call { server, resource, info, headers, identity, refusal_warnings }
+    };
+    let pods = write::is_bindings(info).then(|| server.resolve("", "v1", "pods")).flatten();
+    if let Some(resource) = pods {
+        let answer = write::bind(&call(resource), body).await;
+        return answer.unwrap_or_else(|status| answer::status_response(&status));
     }
     let Some(resource) = server.resolve(&info.group, &info.version, &info.resource) else {
-        // Groups of custom resources are unknown where they do not serve the very resource.
-        let known = server.resources().has_built_in(&info.group);
-        return if known {
-            answer::status_response(&Status::resource_not_served())
-        } else {
-            answer::not_found_page()
-        };
+        return unknown(server, info);
     };
-    let key = resource.key.clone();
-    let call = Call {
-        server,
-        resource,
-        info: &info,
-        headers: &parts.headers,
-        identity: &identity,
-        refusal_warnings: Mutex::default(),
-    };
+    if let Some(objects) = resource.rules.bootstrap {
+        bootstrap::ensure(server, &resource, objects);
+    }
+    let call = call(resource);
     let mut response = match dispatch(&call, body).await {
         Ok(response) => response,
         Err(status) => {
@@ -127,8 +127,18 @@ pub(super) async fn handle(server: &ApiServer, request: Request<Body>) -> Respon
     if let Some(warning) = &call.resource.definition.serving.deprecation {
         answer::warn(&mut response, &[warning.to_string()]);
     }
-    server.counters().answered(info.verb, &key, response.status().as_u16());
+    server.counters().answered(info, &call.resource, response.status().as_u16());
     response
+}
+
+/// 404 for a resource that is not served. Groups of custom resources are unknown where they do not
+/// serve the very resource.
+fn unknown(server: &ApiServer, info: &RequestInfo) -> Response<Body> {
+    if server.resources().has_built_in(&info.group) {
+        answer::status_response(&Status::resource_not_served())
+    } else {
+        answer::not_found_page()
+    }
 }
 
 /// Who sends a request, or is spoken for, and may.
@@ -145,13 +155,15 @@ fn admitted(
 }
 
 /// Answers what names no resource.
-fn other(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Response<Body> {
+fn other(server: &ApiServer, info: &RequestInfo, parts: &Parts) -> Response<Body> {
+    let headers = &parts.headers;
     let mut segments = info.path.trim_start_matches('/').split('/');
     match segments.next().unwrap_or_default() {
         "" | "api" | "apis" | "version" => discovery::respond(server, info, headers),
         "openapi" => openapi::respond(server, info, headers),
         "healthz" | "livez" | "readyz" => health::respond(server, info, headers),
-        ".well-known" | "openid" => openid::respond(server, &info.path, headers),
+        "metrics" if info.path == "/metrics" => metrics::respond(server),
+        ".well-known" | "openid" => openid::respond(server, parts),
         _ => answer::not_found_page(),
     }
 }
@@ -161,7 +173,9 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
     let info = call.info;
     let definition = &call.resource.definition;
     let in_namespace = !info.namespace.is_empty();
-    if definition.namespaced != in_namespace && !call.resource.is("", "namespaces") {
+    // A namespace is its own scope.
+    let is_own_scope = call.resource.is("", "namespaces") && info.namespace == info.name;
+    if definition.namespaced != in_namespace && !is_own_scope {
         // Collections of namespaced kinds can be read across namespaces, nothing else.
         let across = definition.namespaced && info.name.is_empty();
         match info.verb {
@@ -179,6 +193,26 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
             "patch" => write::patch(call, write::Target::Status, body).await,
             verb => Err(unsupported(call, verb)),
         },
+        "binding" if call.resource.is("", "pods") => match info.verb {
+            "create" => write::bind(call, body).await,
+            verb => Err(unsupported(call, verb)),
+        },
+        "eviction" if call.resource.is("", "pods") => match info.verb {
+            "create" => write::evict(call, body).await,
+            verb => Err(unsupported(call, verb)),
+        },
+        "log" if call.resource.is("", "pods") => match info.verb {
+            "get" => kubelet::log(call),
+            verb => Err(unsupported(call, verb)),
+        },
+        "attach" | "exec" | "portforward" if call.resource.is("", "pods") => match info.verb {
+            "create" | "get" => kubelet::stream(call),
+            verb => Err(unsupported(call, verb)),
+        },
+        "ephemeralcontainers" if call.resource.is("", "pods") => {
+            part(call, write::Target::EphemeralContainers, body).await
+        }
+        "resize" if call.resource.is("", "pods") => part(call, write::Target::Resize, body).await,
         "finalize" if call.resource.is("", "namespaces") => match info.verb {
             "update" => write::update(call, write::Target::Finalize, body).await,
             verb => Err(unsupported(call, verb)),
@@ -204,6 +238,20 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
     }
 }
 
+/// Answers a request for a part of an object that is written as the object is.
+async fn part(
+    call: &Call<'_>,
+    target: write::Target,
+    body: Body,
+) -> Result<Response<Body>, Box<Status>> {
+    match call.info.verb {
+        "get" => read::get(call).await,
+        "update" => write::update(call, target, body).await,
+        "patch" => write::patch(call, target, body).await,
+        verb => Err(unsupported(call, verb)),
+    }
+}
+
 /// Answers a request for objects themselves.
 async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>> {
     let named = !call.info.name.is_empty();
@@ -214,7 +262,7 @@ async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>
     match (call.info.verb, named) {
         ("get", true) => read::get(call).await,
         ("list", false) => read::list(call).await.map_err(negotiate::offering_streams),
-        ("watch", _) => watch::watch(call),
+        ("watch", _) => watch::watch(call).await,
         ("create", false) => write::create(call, body).await,
         ("update", true) => write::update(call, write::Target::Main, body).await,
         ("patch", true) => write::patch(call, write::Target::Main, body).await,

@@ -19,6 +19,11 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
     let accepted = negotiate::negotiate(call.headers)?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let object = conversion::tree(call.server, &call.resource, &entry).await?;
+    if !call.resource.is_built_in() && !has_replicas(paths(call)?, &object) {
+        let path = &paths(call)?.spec_replicas;
+        let why = format!("the spec replicas field \".{path}\" does not exist");
+        return Err(Status::internal(why));
+    }
     let scale = scale_of(paths(call)?, &object);
     Ok(answer::encoded(200, accepted.encoding, scale.to_string()))
 }
@@ -36,8 +41,8 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
     let write = Write::new(call, Target::Scale, "PatchOptions")?;
     let bytes = body::read(body).await?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    let mut scale =
-        scale_of(paths(call)?, &conversion::tree(call.server, &call.resource, &entry).await?);
+    let object = conversion::tree(call.server, &call.resource, &entry).await?;
+    let mut scale = scale_of(paths(call)?, &object);
     match body::media_type(call.headers).as_str() {
         "application/json-patch+json" => JsonPatch::parse(&bytes)?.apply(&mut scale)?,
         // A Scale has no lists, so the two merge patches and apply do the same.
@@ -48,6 +53,12 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
             crate::machinery::patch::merge::apply(&mut scale, &patch);
         }
         _ => drop(PatchBody::decode(call, &bytes)?),
+    }
+    let is_custom = !call.resource.is_built_in();
+    if is_custom && !has_replicas(paths(call)?, &object) && scale["spec"]["replicas"].is_null() {
+        let path = &paths(call)?.spec_replicas;
+        let why = format!("the spec replicas field \".{path}\" cannot be empty");
+        return Err(Status::bad_request(why));
     }
     store(call, write, scale).await
 }
@@ -94,6 +105,12 @@ async fn store(
 fn paths<'a>(call: &'a Call<'_>) -> Result<&'a ScalePaths, Box<Status>> {
     let scale = call.resource.definition.subresources.scale.as_ref();
     scale.ok_or_else(Status::resource_not_served)
+}
+
+/// Whether an object says how many replicas it wants. (kubernetes 1.36: apiextensions-apiserver
+/// pkg/registry/customresource/etcd.go)
+fn has_replicas(paths: &ScalePaths, object: &Value) -> bool {
+    lookup(object, &paths.spec_replicas).is_i64()
 }
 
 /// The Scale of an object.

@@ -58,6 +58,23 @@ impl Selection {
         Ok(Self { labels, fields })
     }
 
+    /// Selects one object only, which a watch path names.
+    ///
+    /// # Errors
+    /// 400 for a field selector that does not name the same object.
+    /// (kubernetes 1.36: endpoints/handlers/get.go, listOpts)
+    pub(super) fn named(mut self, name: &str) -> Result<Self, Box<Status>> {
+        if name.is_empty() || self.exact_name() == Some(name) {
+            return Ok(self);
+        }
+        if !self.fields.is_empty() {
+            let message = "fieldSelector metadata.name doesn't match requested name";
+            return Err(Status::bad_request(message));
+        }
+        self.fields.push(FieldTerm { field: Field::Name, equals: true, value: name.to_owned() });
+        Ok(self)
+    }
+
     /// Whether everything is selected.
     pub(super) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

@@ -4,7 +4,10 @@
 //! first hello arrives, there is no session store and no ticket. Connections are tasks of their
 //! own, counted, bounded and joined at the end.
 
+mod activity;
 mod connection;
+mod paced;
+mod patient_body;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,6 +32,34 @@ const CONNECTIONS_MAX: usize = 4096;
 const GRACE: Duration = Duration::from_millis(500);
 /// Pause after a failed accept: the process is out of descriptors, and only time helps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Pauses between two warnings about failed accepts.
+const ACCEPT_WARNING_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long clients may keep a port waiting. (kubernetes 1.36: apiserver/pkg/server/
+/// secure_serving.go, ReadHeaderTimeout and IdleTimeout; kube-apiserver waits for ever where a body
+/// does not go on or a client takes nothing)
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// First byte to last byte of the TLS handshake.
+    handshake: Duration,
+    /// For the rest of a request's head.
+    head: Duration,
+    /// For the next request on an idle connection.
+    idle: Duration,
+    /// Between two parts of a request's body.
+    body: Duration,
+    /// For taking some bytes of an answer.
+    stall: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    handshake: Duration::from_secs(10),
+    head: Duration::from_secs(32),
+    idle: Duration::from_secs(90),
+    body: Duration::from_secs(30),
+    stall: Duration::from_secs(60),
+};
 
 /// TLS material of a port; made when the first hello arrives.
 pub struct TlsMaterial {
@@ -61,6 +92,7 @@ struct Port {
     tls: tls::LazyConfig,
     open: Arc<dyn Fn() -> bool + Send + Sync>,
     clock: Clock,
+    patience: Patience,
     /// Cancelled when connections shall end with the request in hand.
     stopping: CancellationToken,
     /// Cancelled when connections shall end at once.
@@ -81,6 +113,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Cancellation
         tls: tls::LazyConfig::new(endpoint.tls),
         open: endpoint.open,
         clock,
+        patience: PATIENCE,
         stopping: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
@@ -89,6 +122,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Cancellation
 
 async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
     let connections = TaskTracker::new();
+    let mut warned: Option<Duration> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -103,7 +137,11 @@ async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
                 connections.spawn(connection::run(stream, port.clone()));
             }
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
+                let now = port.clock.elapsed();
+                if warned.is_none_or(|then| now - then >= ACCEPT_WARNING_PAUSE) {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    warned = Some(now);
+                }
                 port.clock.sleep(ACCEPT_PAUSE).await;
             }
         }

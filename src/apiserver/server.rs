@@ -1,7 +1,7 @@
 //! One API server: its store, its resources, its life.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -10,15 +10,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
-use super::admission::Admission;
+use super::admission::{Admission, ServiceRange};
 use super::authentication::TokenKeys;
 use super::authorization::Policy;
+use super::bootstrap::{self, Made};
 use super::counters::{Counters, Counts};
 use super::garbage::{Feed, GcReceiver};
 use super::profile::{Profile, Resource, ResourceSet};
 use super::webhook::{Caller, ServiceUrls};
 use crate::clock::Clock;
 use crate::machinery::definition::ResourceDefinition;
+use crate::metrics::Registry;
 use crate::store::Store;
 
 /// Options of one API server.
@@ -32,6 +34,17 @@ pub struct Options {
     pub git_version: String,
     /// Where webhooks listen that are named by a Service, if not where its endpoints say.
     pub webhooks: ServiceUrls,
+    /// Whether pods run as a service account of their namespace, which must exist. Only where
+    /// accounts are published.
+    pub service_account_admission: bool,
+    /// Whether new nodes are tainted as not ready. Not where no controller removes the taint from
+    /// nodes that come up ready at once.
+    pub node_taint_admission: bool,
+    /// The addresses that Services get.
+    pub service_range: ServiceRange,
+    /// Whether owners can only be named by who may delete the object, and may only block the
+    /// deletion of what the sender may set finalizers of.
+    pub owner_reference_enforcement: bool,
 }
 
 impl Options {
@@ -42,6 +55,10 @@ impl Options {
             history_bytes: 1 << 20,
             git_version: "v1.36.2".to_owned(),
             webhooks: ServiceUrls::default(),
+            service_account_admission: false,
+            node_taint_admission: true,
+            service_range: ServiceRange::default(),
+            owner_reference_enforcement: false,
         }
     }
 }
@@ -64,6 +81,8 @@ struct Inner {
     resources_changes: AtomicU64,
     garbage: Feed,
     counters: Counters,
+    /// Numbers of the process that `/metrics` shows beside the server's own.
+    metrics: OnceLock<Registry>,
     /// How it is decided who may.
     access: Arc<Access>,
     /// Keys of the tokens that this server makes.
@@ -71,6 +90,8 @@ struct Inner {
     /// Roles and bindings, compiled. Commits keep it up to date.
     policy: Policy,
     admission: Admission,
+    /// Which objects of a fresh cluster were made.
+    bootstrap: Made,
     /// Connections to webhooks, made by calls.
     webhooks: Caller,
     /// Cancelled by [`ApiServer::shutdown`]; ends watches.
@@ -93,10 +114,12 @@ impl ApiServer {
             resources_changes: AtomicU64::new(0),
             garbage: Feed::default(),
             counters: Counters::default(),
+            metrics: OnceLock::new(),
             access,
             token_keys: TokenKeys::default(),
             policy: Policy::default(),
             admission: Admission::default(),
+            bootstrap: Made::default(),
             webhooks: Caller::default(),
             stop: CancellationToken::new(),
         };
@@ -105,7 +128,7 @@ impl ApiServer {
 
     /// Answers one request. The [`Identity`] is read from the request's extensions.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        super::route::handle(self, request).await
+        super::filters::handle(self, request).await
     }
 
     /// Ends all watches and the garbage collector's feed. Other requests are still answered.
@@ -159,6 +182,7 @@ impl ApiServer {
         *resources = Arc::new(change(&resources));
         self.inner.resources_changes.fetch_add(1, Ordering::Release);
         drop(resources);
+        bootstrap::resources_changed(self);
         self.inner.resources_changed.notify_waiters();
     }
 
@@ -180,6 +204,15 @@ impl ApiServer {
     /// How many requests were answered, and how.
     pub fn counts(&self) -> Counts {
         self.inner.counters.read()
+    }
+
+    /// Shows the numbers of a registry on `/metrics`, too; the first registry stays.
+    pub fn publish(&self, metrics: &Registry) {
+        let _ = self.inner.metrics.set(metrics.clone());
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Registry> {
+        self.inner.metrics.get()
     }
 
     pub(crate) fn resolve(
@@ -214,6 +247,10 @@ impl ApiServer {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    pub(super) fn bootstrap(&self) -> &Made {
+        &self.inner.bootstrap
     }
 
     pub(crate) fn webhooks(&self) -> &Caller {

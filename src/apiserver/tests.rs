@@ -1,7 +1,13 @@
 //! The engine, driven request by request as clients drive it.
 
+mod conformance;
 mod conversion;
 mod definitions;
+mod fuzz;
+mod history;
+mod limits;
+mod lists;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +18,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+use super::continuation::Continuation;
 use super::garbage::{DependentPolicy, GcEvent};
-use super::{ApiServer, Identity, Options, Profile};
+use super::{ApiServer, Identity, InProcess, Options, Profile};
 use crate::clock::Clock;
 use crate::machinery::builtin;
 use crate::machinery::definition::{
@@ -616,10 +623,13 @@ async fn watch_lists_end_with_a_bookmark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bookmarks_follow_writes_elsewhere_and_nothing_else() {
+async fn watches_of_the_process_hear_of_writes_elsewhere_at_once() {
     let harness = Harness::new().await;
     let path = format!("{MAPS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=100");
-    let mut watch = harness.watch(&path).await;
+    let request = Request::get(&path).extension(InProcess);
+    let response = harness.raw(request, Body::empty()).await;
+    let mut watch = Watch { stream: response.into_body().into_data_stream(), buffer: Vec::new() };
+    assert_eq!(watch.next().await.unwrap()["type"], "BOOKMARK", "the end of the initial events");
     let body = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
     let before = harness.server.clock().elapsed();
     let (event, object) = tokio::join!(watch.next(), harness.post(WIDGETS, body));
@@ -673,7 +683,7 @@ async fn only_mirrors_of_static_pods_come_with_a_status() {
     ] {
         let body = json!({
             "metadata": {"name": name, "annotations": annotations},
-            "spec": {"containers": [{"name": "c", "image": "i"}]},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]},
             "status": status,
         });
         let pod = harness.post("/api/v1/namespaces/a/pods", body).await.ok();

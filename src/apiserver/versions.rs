@@ -4,11 +4,13 @@
 //! object is shown as it is if it was written under the very schema that is asked for, and
 //! conversion changes no more than apiVersion; [`super::conversion`] does the rest.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::machinery::definition::{Conversion, ConvertObject, Origin, ResourceDefinition};
 use crate::machinery::gvk::join_api_version;
@@ -38,7 +40,20 @@ pub(crate) struct Versions {
     pub(crate) epoch: u64,
     /// What stored objects need to be shown.
     kind: Kind,
+    /// What was converted last, oldest first, so that all watchers of an event share one
+    /// conversion. Read and written by conversions, for a moment.
+    recent: Mutex<VecDeque<Converted>>,
 }
+
+/// A stored object as a version shows it.
+struct Converted {
+    stored: Weak<Entry>,
+    position: usize,
+    shown: Arc<Entry>,
+}
+
+/// Conversions that are remembered.
+const RECENT_MAX: usize = 64;
 
 /// What conversion between versions does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +101,8 @@ impl Versions {
             (Conversion::None, None, Origin::BuiltIn) => Kind::Fixed,
             (Conversion::None, None, Origin::Custom) => Kind::Renames,
         };
-        Self { all, storage, epoch: EPOCH.fetch_add(1, Ordering::Relaxed), kind }
+        let epoch = EPOCH.fetch_add(1, Ordering::Relaxed);
+        Self { all, storage, epoch, kind, recent: Mutex::default() }
     }
 
     /// The same versions, of a resource that is about to go.
@@ -97,7 +113,8 @@ impl Versions {
             definition.serving.terminating = true;
             version.definition = Arc::new(definition);
         }
-        Self { all, storage: self.storage, epoch: self.epoch, kind: self.kind }
+        let recent = Mutex::default();
+        Self { all, storage: self.storage, epoch: self.epoch, kind: self.kind, recent }
     }
 
     /// In the order in which they were given.
@@ -144,5 +161,23 @@ impl Versions {
                 entry.definition == version.fingerprint && entry.prefix() == &version.prefix[..]
             }
         }
+    }
+
+    /// What a stored object was converted to a moment ago.
+    pub(crate) fn recall(&self, position: usize, stored: &Arc<Entry>) -> Option<Arc<Entry>> {
+        let recent = self.recent.lock();
+        let same = |it: &&Converted| {
+            it.position == position && std::ptr::eq(it.stored.as_ptr(), Arc::as_ptr(stored))
+        };
+        recent.iter().rev().find(same).map(|it| it.shown.clone())
+    }
+
+    /// Remembers a conversion.
+    pub(crate) fn remember(&self, position: usize, stored: &Arc<Entry>, shown: Arc<Entry>) {
+        let mut recent = self.recent.lock();
+        if recent.len() == RECENT_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(Converted { stored: Arc::downgrade(stored), position, shown });
     }
 }

@@ -1,10 +1,14 @@
 //! The verb watch: a stream of JSON lines over the store's log.
 //!
 //! A watcher is a position in the log of its resource. It sleeps until a commit rings, copies the
-//! events since its position into one chunk, and goes on from there; nothing is queued for it. One
-//! that falls behind the bounded log is told so (410) and has to list again. A watcher that asked
-//! for bookmarks and saw nothing while other writes went on learns the server's revision about a
-//! second later; without writes nothing happens at all.
+//! events since its position into one chunk, and goes on from there; nothing is queued for it, so
+//! that a slow one holds up nobody. One that falls behind the bounded log is told so (410) and has
+//! to list again; one whose client takes nothing at all is cut off with its connection.
+//!
+//! A watcher that asked for bookmarks gets one a minute and one shortly before its end, as long as
+//! they say something new since its start. A watcher of this very process hears of the server's
+//! revision about a second after a write that it did not see; without writes nothing happens.
+//! (kubernetes 1.36: storage/cacher/cache_watcher.go)
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,7 +24,8 @@ use serde_json::Value;
 
 use super::answer;
 use super::conversion;
-use super::negotiate;
+use super::counters::WatchGuard;
+use super::negotiate::{self, Encoding};
 use super::options::{ListOptions, revision_syntax};
 use super::read;
 use super::route::Call;
@@ -32,11 +37,17 @@ use crate::machinery::status::Status;
 use crate::machinery::table::Headers;
 use crate::store::{Compacted, Entry, Event, EventKind, RangeQuery};
 
-/// Delay of a bookmark after a write that the watcher did not see.
-const BOOKMARK_DELAY: Duration = Duration::from_secs(1);
-/// Shortest and longest life of a watch whose client sets no limit.
+/// Time between two bookmarks. (kubernetes 1.36: cacher/cacher.go, defaultBookmarkFrequency)
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// How long before its end a watch gets its last bookmark. (kubernetes 1.36: nextBookmarkTime)
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+/// Delay of a bookmark after a write that a watcher in this process did not see.
+const PROMPT_BOOKMARK_DELAY: Duration = Duration::from_secs(1);
+/// Shortest life of a watch whose client sets no limit; the longest is twice that.
 /// (kubernetes 1.36: endpoints/handlers/get.go, minRequestTimeout)
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Longest life of a watch whose client sets a limit: what timers can count.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Life of a watch whose resource has another definition, or none any more.
 /// (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/customresource_handler.go, tearDown)
 const RETIREMENT: Duration = Duration::from_secs(1);
@@ -44,35 +55,47 @@ const RETIREMENT: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// Bytes after which a chunk of initial events is sent.
 const CHUNK: usize = 256 * 1024;
+/// Media types that can be streamed, as refusals name them.
+const STREAMED_TYPES: [&str; 2] =
+    ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
 /// Answers a watch.
-pub(super) fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
     let accepted = negotiate::negotiate(call.headers)?;
+    if accepted.encoding == Encoding::Yaml {
+        return Err(Status::not_acceptable(&STREAMED_TYPES));
+    }
     let options = ListOptions::parse(call.info, true)?;
-    let selection = Selection::parse(&call.resource, &options)?;
+    let selection = Selection::parse(&call.resource, &options)?.named(&call.info.name)?;
     let start = Start::read(&options)?;
-    let clock = call.server.clock().clone();
-    let timeout = match options.timeout_seconds {
-        Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
-        _ => DEFAULT_TIMEOUT + Duration::from_millis(random::number() % 1_800_000),
-    };
+    let guard = WatchGuard::begin(call.server, &call.resource).ok_or_else(too_many)?;
+    let now = call.server.clock().elapsed();
+    let deadline = now + lifetime(options.timeout_seconds);
     let mut watcher = Watcher {
         server: call.server.clone(),
         view: read::view(call, accepted.shape),
         selection,
         namespace: call.scope().map(str::to_owned),
+        place: call.scope().or(call.cluster_scope()).map(str::to_owned),
         initial: Vec::new().into_iter(),
         phase: Phase::Live,
         position: 0,
         reported: 0,
-        bookmarks: options.allow_bookmarks,
-        bookmark_due: None,
+        started: 0,
+        bookmarks: match (options.allow_bookmarks, call.info.is_in_process) {
+            (false, _) => Bookmarks::Never,
+            (true, false) => Bookmarks::Periodic,
+            (true, true) => Bookmarks::Prompt,
+        },
+        bookmark_at: None,
         headers: Headers::Included,
         is_retired: false,
         seen_changes: None,
-        deadline: Box::pin(async move { clock.sleep(timeout).await }),
+        deadline,
+        timer: None,
+        _guard: guard,
     };
-    watcher.begin(start);
+    watcher.begin(start).await;
     let chunks = stream::unfold(watcher, |mut watcher| async move {
         let chunk = watcher.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), watcher))
@@ -80,11 +103,24 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
     Ok(answer::stream(Body::from_stream(chunks)))
 }
 
+fn too_many() -> Box<Status> {
+    Status::too_many_requests("too many watches, please try again later", 1)
+}
+
+/// How long a watch goes on: as its client says, or half an hour to an hour.
+fn lifetime(seconds: Option<i64>) -> Duration {
+    match seconds {
+        None | Some(0) => DEFAULT_TIMEOUT + Duration::from_millis(random::number() % 1_800_000),
+        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(TIMEOUT_MAX),
+    }
+}
+
 /// Where a watch starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// With the state of now as ADDED events, and a bookmark behind them if wanted.
-    Initial { bookmark: bool },
+    /// With the state of now, which must not be older than `at_least`, as ADDED events, and a
+    /// bookmark behind them if wanted.
+    Initial { at_least: u64, bookmark: bool },
     /// Behind a revision.
     After(u64),
     /// Behind the latest revision.
@@ -99,31 +135,48 @@ impl Start {
             text => text.parse().map_err(|_| Status::unknown(revision_syntax(text)))?,
         };
         Ok(match options.send_initial_events {
-            Some(true) => Self::Initial { bookmark: options.allow_bookmarks },
+            Some(true) => Self::Initial { at_least: revision, bookmark: options.allow_bookmarks },
             Some(false) if revision == 0 => Self::Latest,
-            None if revision == 0 => Self::Initial { bookmark: false },
+            None if revision == 0 => Self::Initial { at_least: 0, bookmark: false },
             Some(false) | None => Self::After(revision),
         })
     }
 }
 
 /// What the stream does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Phase {
     /// Sends initial events, then a bookmark if `bookmark`.
     Initial { bookmark: bool },
     /// Follows the log.
     Live,
+    /// Sends an ERROR event and ends.
+    Failed(Box<Status>),
     /// Ends.
     Over,
 }
 
-/// One watch.
+/// When a watcher hears of the server's revision without an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bookmarks {
+    /// The client did not ask for bookmarks.
+    Never,
+    /// Every minute, and shortly before the end.
+    Periodic,
+    /// A second after a write that it did not see.
+    Prompt,
+}
+
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One watch. Times are those of the server's clock since its start.
 struct Watcher {
     server: ApiServer,
     view: View,
     selection: Selection,
     namespace: Option<String>,
+    /// The only namespace that objects can be in, empty for cluster-scoped ones.
+    place: Option<String>,
     /// Objects that are still to be sent as initial events.
     initial: std::vec::IntoIter<Arc<Entry>>,
     phase: Phase,
@@ -131,16 +184,23 @@ struct Watcher {
     position: u64,
     /// The revision that the client knows of.
     reported: u64,
-    bookmarks: bool,
-    /// Set while a bookmark is due.
-    bookmark_due: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The revision that the client knew of when the watch began.
+    started: u64,
+    bookmarks: Bookmarks,
+    /// When the next bookmark is due.
+    bookmark_at: Option<Duration>,
     /// Only the first Table of a watch says what its columns are.
     headers: Headers,
     /// Whether the watch ends soon, because its resource was replaced.
     is_retired: bool,
     /// Changes of what is served that have been looked at.
     seen_changes: Option<u64>,
-    deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// When the watch ends.
+    deadline: Duration,
+    /// Rings at the time beside it; kept between two waits for the same time.
+    timer: Option<(Duration, Timer)>,
+    /// Counts the watch while it lives.
+    _guard: WatchGuard,
 }
 
 /// An event before it is written.
@@ -177,12 +237,15 @@ enum Wake {
 }
 
 impl Watcher {
-    fn begin(&mut self, start: Start) {
-        let store = self.server.store();
+    async fn begin(&mut self, start: Start) {
         match start {
             Start::After(revision) => self.position = revision,
-            Start::Latest => self.position = store.revision(),
-            Start::Initial { bookmark } => {
+            Start::Latest => self.position = self.server.store().revision(),
+            Start::Initial { at_least, bookmark } => {
+                if let Err(status) = read::wait_for(&self.server, at_least).await {
+                    self.phase = Phase::Failed(status);
+                    return;
+                }
                 let query = RangeQuery {
                     resource: &self.view.resource.key,
                     namespace: self.namespace.as_deref(),
@@ -190,13 +253,14 @@ impl Watcher {
                     at: None,
                     limit: 0,
                 };
+                let (store, place) = (self.server.store(), self.place.as_deref());
                 let resource = &self.view.resource;
                 let keep = |entry: &Entry| match resource.shows(entry) {
                     true => self.selection.matches(entry),
                     false => self.selection.matches_metadata(entry),
                 };
                 // The latest state is never compacted.
-                if let Ok(page) = store.range(query, keep) {
+                if let Ok(page) = read::read_page(store, query, place, &self.selection, keep) {
                     self.position = page.revision;
                     self.initial = page.entries.into_iter();
                 }
@@ -204,14 +268,23 @@ impl Watcher {
             }
         }
         self.reported = self.position;
+        self.started = self.position;
     }
 
     /// The next piece of the stream; `None` at its end.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         loop {
-            match self.phase {
+            match &self.phase {
                 Phase::Over => return None,
+                Phase::Failed(status) => {
+                    let status = status.to_value();
+                    let mut chunk = Vec::new();
+                    self.write_line(&mut chunk, "ERROR", &status);
+                    self.phase = Phase::Over;
+                    return Some(chunk.into());
+                }
                 Phase::Initial { bookmark } => {
+                    let bookmark = *bookmark;
                     let chunk = self.initial_chunk(bookmark).await;
                     if !chunk.is_empty() {
                         return Some(chunk.into());
@@ -226,7 +299,9 @@ impl Watcher {
                     notified.as_mut().enable();
                     let progress = store.progress().notified();
                     tokio::pin!(progress);
-                    progress.as_mut().enable();
+                    if self.bookmarks == Bookmarks::Prompt {
+                        progress.as_mut().enable();
+                    }
                     let replaced = server.resources_changed().notified();
                     tokio::pin!(replaced);
                     replaced.as_mut().enable();
@@ -268,8 +343,7 @@ impl Watcher {
         let now = self.server.resolve(group, version, plural);
         if now.is_none_or(|now| now.versions.epoch != resource.versions.epoch) {
             self.is_retired = true;
-            let clock = self.server.clock().clone();
-            self.deadline = Box::pin(async move { clock.sleep(RETIREMENT).await });
+            self.deadline = self.deadline.min(self.server.clock().elapsed() + RETIREMENT);
         }
     }
 
@@ -286,15 +360,24 @@ impl Watcher {
         News { notified, progress, replaced }: News<'_, '_>,
         revision: u64,
     ) -> Wake {
-        if self.bookmarks && self.bookmark_due.is_none() && revision > self.reported {
-            let clock = self.server.clock().clone();
-            self.bookmark_due = Some(Box::pin(async move { clock.sleep(BOOKMARK_DELAY).await }));
+        let now = self.server.clock().elapsed();
+        if now >= self.deadline {
+            return Wake::End;
         }
-        let waits_for_progress = self.bookmarks && self.bookmark_due.is_none();
-        let due = &mut self.bookmark_due;
-        let bookmark = async {
-            match due {
-                Some(due) => due.await,
+        if self.bookmark_at.is_none() {
+            self.bookmark_at = self.next_bookmark(now, revision);
+        }
+        let waits_for_progress = self.bookmarks == Bookmarks::Prompt && self.bookmark_at.is_none();
+        let at = self.bookmark_at.map_or(self.deadline, |at| at.min(self.deadline));
+        let woken = if at < self.deadline { Wake::Bookmark } else { Wake::End };
+        if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
+            let clock = self.server.clock().clone();
+            self.timer = Some((at, Box::pin(async move { clock.sleep_until(at).await })));
+        }
+        let timer = &mut self.timer;
+        let rings = async {
+            match timer {
+                Some((_, timer)) => timer.await,
                 None => std::future::pending().await,
             }
         };
@@ -304,16 +387,35 @@ impl Watcher {
             () = notified => Wake::Changed,
             () = replaced, if !self.is_retired => Wake::Replaced,
             () = progress, if waits_for_progress => Wake::Changed,
-            () = bookmark => Wake::Bookmark,
-            () = &mut self.deadline => Wake::End,
+            () = rings => {
+                self.timer = None;
+                woken
+            }
+        }
+    }
+
+    /// When the next bookmark is due, if there is to be one.
+    fn next_bookmark(&self, now: Duration, revision: u64) -> Option<Duration> {
+        match self.bookmarks {
+            Bookmarks::Never => None,
+            Bookmarks::Periodic => {
+                let last = self.deadline.saturating_sub(BOOKMARK_BEFORE_END);
+                let next = (now + BOOKMARK_PERIOD).min(last);
+                (next > now).then_some(next)
+            }
+            Bookmarks::Prompt => (revision > self.reported).then_some(now + PROMPT_BOOKMARK_DELAY),
         }
     }
 
     /// The bookmark that is due, unless events made it pointless or are waiting to be sent.
     fn bookmark(&mut self) -> Option<Bytes> {
-        self.bookmark_due = None;
+        self.bookmark_at = None;
         let revision = self.server.store().revision();
-        if revision <= self.reported || !self.caught_up() {
+        let known = match self.bookmarks {
+            Bookmarks::Periodic => self.started,
+            Bookmarks::Prompt | Bookmarks::Never => self.reported,
+        };
+        if revision <= known || !self.caught_up() {
             return None;
         }
         // Events that came in between are newer than `revision` only if they were not there when

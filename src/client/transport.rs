@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::ClientError;
 use super::target::percent_encode;
-use crate::apiserver::{ApiServer, Identity};
+use crate::apiserver::{ApiServer, Identity, InProcess};
 
 /// A client of one API server. Cheap to clone.
 #[derive(Clone)]
@@ -124,6 +124,7 @@ impl Client {
             Lane::Local(local) => {
                 let mut request = call.into_request(Body::from)?;
                 request.extensions_mut().insert(local.identity.clone());
+                request.extensions_mut().insert(InProcess);
                 Box::pin(local.server.handle(request)).await.map(AnswerBody::Local)
             }
             Lane::Kube(kube) => {
@@ -152,6 +153,7 @@ impl Local {
             let server = server.clone();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(identity.clone());
+            request.extensions_mut().insert(InProcess);
             async move { Ok::<Response<Body>, Infallible>(server.handle(request).await) }
         });
         kube::Client::new(service, "default")

@@ -1,11 +1,12 @@
 //! kube-controller-manager's share: garbage collection, the end of namespaces, what namespaces
-//! contain from the start, tokens in Secrets, aggregated roles, certificates.
+//! contain from the start, tokens in Secrets, aggregated roles, certificates, the expiry of Events.
 //!
 //! The controllers of a server live on its commits: they look at the store's indexes and event
 //! logs, and write through the client like everybody else. With nothing to do they hold suspended
 //! futures and no timer.
 
 mod certificate_requests;
+mod events;
 mod follow;
 mod garbage_collector;
 mod namespace_content;
@@ -54,6 +55,7 @@ pub async fn run(
         as_manager("garbage-collector"),
         clock.clone(),
     );
+    let events = events::EventExpiry::new(server.clone(), clock.clone());
     let namespaces = namespaces::NamespaceController::new(
         server.clone(),
         as_manager("namespace-controller"),
@@ -85,6 +87,7 @@ pub async fn run(
     };
     let work = async {
         tokio::join!(
+            events.run(),
             garbage.run(),
             namespaces.run(),
             content.run(),

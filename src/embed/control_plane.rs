@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Credentials, KUBERNETES_VERSION};
 use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
-use crate::apiserver::{ApiServer, Identity, Options, Profile};
+use crate::apiserver::{Access, ApiServer, Identity, Options, Profile, ServiceRange};
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
 use crate::controllers;
@@ -52,6 +52,8 @@ pub struct Builder {
     serving: Option<CertifiedKey>,
     client_ca_pem: String,
     git_version: String,
+    access: Arc<Access>,
+    service_range: ServiceRange,
 }
 
 impl Builder {
@@ -91,6 +93,20 @@ impl Builder {
         self
     }
 
+    /// The addresses that Services get; 10.0.0.0/24 without it.
+    #[must_use]
+    pub fn service_range(mut self, range: ServiceRange) -> Self {
+        self.service_range = range;
+        self
+    }
+
+    /// Decides who may in another way than by default.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = Arc::new(access);
+        self
+    }
+
     /// `gitVersion` of `/version`; without it [`KUBERNETES_VERSION`].
     #[must_use]
     pub fn git_version(mut self, version: &str) -> Self {
@@ -112,9 +128,10 @@ impl Builder {
         let options = Options {
             history_bytes: HISTORY_BYTES,
             git_version: self.git_version.clone(),
+            service_range: self.service_range.clone(),
             ..Options::new(clock.clone())
         };
-        let server = ApiServer::new(&PROFILE, options);
+        let server = ApiServer::with_access(&PROFILE, options, self.access.clone());
         install_default_roles(&server);
         let client = Client::in_process(&server, Identity::administrator("capim"), "capim");
         controllers::seed_namespaces(&client).await?;
@@ -185,6 +202,8 @@ impl ControlPlane {
             serving: None,
             client_ca_pem: String::new(),
             git_version: KUBERNETES_VERSION.to_owned(),
+            access: Arc::default(),
+            service_range: ServiceRange::default(),
         }
     }
 

@@ -29,7 +29,8 @@ mod tests;
 pub use control_plane::{Builder, ControlPlane, EmbedError};
 pub use credentials::Credentials;
 
-pub use crate::pki::CertifiedKey;
+pub use crate::apiserver::{Access, AuthorizationMode, ServiceRange, StaticToken};
+pub use crate::pki::{CertifiedKey, PublicKey, SigningKey, generate_key_pem};
 
 /// Kubernetes version that API servers report.
 pub const KUBERNETES_VERSION: &str = "v1.36.1";

@@ -12,6 +12,7 @@ pub mod jsonpath;
 pub mod managed_fields;
 pub mod meta;
 pub mod names;
+pub mod omitted;
 pub mod openapi;
 pub mod patch;
 pub mod protobuf;

@@ -4,6 +4,7 @@
 //! A document is made anew by each call; whoever serves it keeps the bytes.
 
 pub mod v2;
+pub mod v2_protobuf;
 
 use std::collections::BTreeMap;
 

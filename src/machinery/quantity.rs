@@ -89,6 +89,34 @@ impl Quantity {
         self.nanounits.div_euclid(milli) + i128::from(self.nanounits.rem_euclid(milli) != 0)
     }
 
+    /// Whether the value is below zero.
+    pub fn is_negative(&self) -> bool {
+        self.nanounits < 0
+    }
+
+    /// Whether the value is above zero.
+    pub fn is_positive(&self) -> bool {
+        self.nanounits > 0
+    }
+
+    /// The sum, in the notation of the first; sums that are too large stay at the largest value.
+    pub fn plus(&self, other: &Self) -> Self {
+        let notation = if self.nanounits == 0 { other.notation } else { self.notation };
+        Self { nanounits: self.nanounits.saturating_add(other.nanounits), notation }
+    }
+
+    /// The value rounded away from zero to thousandths, as lists of resources hold it.
+    /// (kubernetes 1.36: pkg/apis/core/v1/defaults.go, SetDefaults_ResourceList)
+    pub fn rounded_to_milli(&self) -> Self {
+        let milli = NANO / 1_000;
+        let rest = self.nanounits % milli;
+        if rest == 0 {
+            return *self;
+        }
+        let away = if self.nanounits > 0 { milli } else { -milli };
+        Self { nanounits: self.nanounits - rest + away, notation: self.notation }
+    }
+
     /// A whole number.
     pub fn from_integer(value: i64) -> Self {
         Self { nanounits: i128::from(value) * NANO, notation: Notation::Decimal }

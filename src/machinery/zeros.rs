@@ -144,7 +144,7 @@ fn is_extension(name: &str) -> bool {
 }
 
 /// Messages that are no objects in JSON.
-fn is_special(name: &str) -> bool {
+pub(super) fn is_special(name: &str) -> bool {
     name.ends_with(".Time")
         || name.ends_with(".MicroTime")
         || name.ends_with(".Quantity")

@@ -1,8 +1,9 @@
 //! Ordered reads of many objects, now or at an older revision.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::table::{Keyed, Slot, compare};
 use super::{Compacted, Entry, ResourceKey, State, Store};
 
 /// Which objects to read.
@@ -23,11 +24,12 @@ pub struct RangeQuery<'a> {
 /// Objects read.
 #[derive(Debug)]
 pub struct Page {
-    /// Objects, by namespace and name.
+    /// Objects, in the order of [`compare`].
     pub entries: Vec<Arc<Entry>>,
     /// Revision of the state that was read.
     pub revision: u64,
-    /// Objects that follow and would have been returned without the limit.
+    /// Objects of the collection that follow the last one returned, whether they pass or not: as
+    /// in etcd, nobody looks at them. (kubernetes 1.36: storage/continue.go, PrepareContinueToken)
     pub remaining: usize,
 }
 
@@ -44,18 +46,15 @@ impl Store {
         let state = self.shared.state.read();
         let revision = query.at.unwrap_or(state.revision);
         let mut page = Page { entries: Vec::new(), revision, remaining: 0 };
-        let take = |entry: &Arc<Entry>| {
-            if !keep(entry) {
-                return;
-            }
-            if query.limit == 0 || page.entries.len() < query.limit {
-                page.entries.push(entry.clone());
-            } else {
+        let mut take = |entry: &Arc<Entry>| {
+            if query.limit > 0 && page.entries.len() == query.limit {
                 page.remaining += 1;
+            } else if keep(entry) {
+                page.entries.push(entry.clone());
             }
         };
         if revision < state.revision {
-            state.past(query, revision)?.values().for_each(take);
+            state.past(query, revision)?.iter().for_each(|slot| take(&slot.0));
         } else if let Some(table) = state.tables.get(query.resource) {
             table.range(query.namespace, query.after).for_each(take);
         }
@@ -65,28 +64,21 @@ impl Store {
 
 impl State {
     /// The queried objects as they were at `revision`: the present with the log undone.
-    fn past(
-        &self,
-        query: RangeQuery<'_>,
-        revision: u64,
-    ) -> Result<BTreeMap<(String, String), Arc<Entry>>, Compacted> {
-        let Some(table) = self.tables.get(query.resource) else { return Ok(BTreeMap::new()) };
-        let key = |entry: &Entry| (entry.meta.namespace.to_string(), entry.meta.name.to_string());
-        let mut objects: BTreeMap<_, _> = table
-            .range(query.namespace, query.after)
-            .map(|entry| (key(entry), entry.clone()))
-            .collect();
+    fn past(&self, query: RangeQuery<'_>, revision: u64) -> Result<BTreeSet<Slot>, Compacted> {
+        let Some(table) = self.tables.get(query.resource) else { return Ok(BTreeSet::new()) };
+        let mut objects: BTreeSet<Slot> =
+            table.range(query.namespace, query.after).cloned().map(Slot).collect();
         for event in table.undo_until(revision)? {
             let meta = &event.entry.meta;
             let place = (&*meta.namespace, &*meta.name);
             if query.namespace.is_some_and(|namespace| namespace != place.0)
-                || query.after.is_some_and(|after| place <= after)
+                || query.after.is_some_and(|after| compare(place, after).is_le())
             {
                 continue;
             }
             match &event.previous {
-                Some(previous) => objects.insert(key(previous), previous.clone()),
-                None => objects.remove(&key(&event.entry)),
+                Some(previous) => objects.replace(Slot(previous.clone())).is_some(),
+                None => objects.remove(&place as &dyn Keyed),
             };
         }
         Ok(objects)

@@ -1,6 +1,7 @@
 //! The objects and events of one resource.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -22,10 +23,23 @@ pub(super) struct Table {
 
 /// An object in its place in the order; the key lies in the object.
 #[derive(Clone, Debug)]
-struct Slot(Arc<Entry>);
+pub(super) struct Slot(pub(super) Arc<Entry>);
+
+/// Compares namespaces and names as etcd compares the keys `NAMESPACE/NAME`, which is the order of
+/// kube-apiserver's lists: `a-b/x` comes before `a/x`.
+pub(super) fn compare(one: (&str, &str), other: (&str, &str)) -> Ordering {
+    let (first, second) = (one.0.as_bytes(), other.0.as_bytes());
+    let shared = first.len().min(second.len());
+    let by_namespace = first[..shared].cmp(&second[..shared]).then_with(|| {
+        // One is the other's beginning; its next character is the slash.
+        let next = |namespace: &[u8]| namespace.get(shared).copied().unwrap_or(b'/');
+        next(first).cmp(&next(second))
+    });
+    by_namespace.then_with(|| one.1.cmp(other.1))
+}
 
 /// Anything that sorts by namespace and name.
-trait Keyed {
+pub(super) trait Keyed {
     fn key(&self) -> (&str, &str);
 }
 
@@ -48,13 +62,13 @@ impl PartialEq for dyn Keyed + '_ {
 }
 impl Eq for dyn Keyed + '_ {}
 impl PartialOrd for dyn Keyed + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 impl Ord for dyn Keyed + '_ {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self.key(), other.key())
     }
 }
 impl PartialEq for Slot {
@@ -64,13 +78,13 @@ impl PartialEq for Slot {
 }
 impl Eq for Slot {}
 impl PartialOrd for Slot {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 impl Ord for Slot {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self.key(), other.key())
     }
 }
 impl<'a> Borrow<dyn Keyed + 'a> for Slot {
@@ -111,7 +125,7 @@ impl Table {
         after: Option<(&'a str, &'a str)>,
     ) -> impl Iterator<Item = &'a Arc<Entry>> {
         let first = (namespace.unwrap_or_default(), "");
-        let after = after.filter(|after| *after >= first);
+        let after = after.filter(|after| compare(*after, first).is_ge());
         let start: Bound<&dyn Keyed> = match &after {
             Some(key) => Bound::Excluded(key as &dyn Keyed),
             None => Bound::Included(&first as &dyn Keyed),

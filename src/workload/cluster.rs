@@ -287,6 +287,9 @@ impl Cluster {
             let options = Options {
                 history_bytes: HISTORY_BYTES,
                 git_version: version.to_owned(),
+                // The nodes here come up ready, and no controller would take the taint away.
+                node_taint_admission: false,
+                service_range: self.network.service_range(),
                 ..Options::new(self.shared.clock.clone())
             };
             let server = ApiServer::new(&self.shared.profile, options);

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::apiserver::ServiceRange;
+
 /// Network settings of a workload cluster, from `Cluster.spec.clusterNetwork`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterNetwork {
@@ -49,6 +51,14 @@ impl ClusterNetwork {
     /// are used up.
     pub(super) fn node_pods(&self, slot: u32) -> Vec<String> {
         self.pods.iter().filter_map(|block| Block::parse(block)?.subnet(u128::from(slot))).collect()
+    }
+
+    /// The addresses that Services get; of IPv6 blocks the default ones.
+    pub(super) fn service_range(&self) -> ServiceRange {
+        let block = self.services.first().map_or(DEFAULT_SERVICES, String::as_str);
+        ServiceRange::parse(block)
+            .or_else(|| ServiceRange::parse(DEFAULT_SERVICES))
+            .unwrap_or_default()
     }
 
     /// The service block as kubeadm would configure it.

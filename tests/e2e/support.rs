@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use capim::clock::{Clock, Seed};
+use capim::embed::ControlPlane;
 use capim::playground::{ApiPort, Config, Playground};
 
 /// A program on the PATH, or `None`, said by name; in CI a missing program fails the test.
@@ -66,4 +67,138 @@ pub async fn playground(clock: Clock, seed: u64) -> Playground {
         kubeconfig: None,
     };
     Playground::start(config).await.unwrap()
+}
+
+/// An API server of this process for programs on the PATH: a kubeconfig, a home of their own and a
+/// directory for their files, which is where they run.
+pub struct Shell {
+    pub control_plane: ControlPlane,
+    pub directory: tempfile::TempDir,
+}
+
+/// What a command wrote and how it ended.
+pub struct Ran {
+    line: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Shell {
+    /// A server with controllers, or `None` if the program is missing.
+    pub async fn start(program: &str) -> Option<Self> {
+        tool(program)?;
+        let control_plane = ControlPlane::start().await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let shell = Self { control_plane, directory };
+        shell.file("kubeconfig", &shell.control_plane.kubeconfig());
+        Some(shell)
+    }
+
+    /// Writes a file into the directory.
+    pub fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    /// Runs a line in sh.
+    pub async fn run(&self, line: &str) -> Ran {
+        let home = self.directory.path();
+        let output = tokio::process::Command::new("sh")
+            .args(["-c", line])
+            .current_dir(home)
+            .env("HOME", home)
+            .env("KUBECONFIG", home.join("kubeconfig"))
+            .env_remove("KUBE_EDITOR")
+            .kill_on_drop(true)
+            .output();
+        let limit = std::time::Duration::from_secs(60);
+        let output = tokio::time::timeout(limit, output).await;
+        let output = output.unwrap_or_else(|_| panic!("{line}: no end in sight")).unwrap();
+        let (stdout, stderr) = texts(&output);
+        Ran { line: line.to_owned(), code: output.status.code(), stdout, stderr }
+    }
+
+    /// Standard output of a line that succeeds.
+    #[track_caller]
+    pub fn ok<'a>(&'a self, line: &str) -> impl Future<Output = String> + use<'a> {
+        let line = line.to_owned();
+        let caller = std::panic::Location::caller();
+        async move {
+            let ran = self.run(&line).await;
+            assert_eq!(ran.code, Some(0), "{caller}: {}", ran.shown());
+            ran.stdout
+        }
+    }
+
+    /// Runs a line and compares all of its standard output.
+    #[track_caller]
+    pub fn says<'a>(&'a self, line: &str, expected: &str) -> impl Future<Output = ()> + use<'a> {
+        let (line, expected) = (line.to_owned(), expected.to_owned());
+        let caller = std::panic::Location::caller();
+        async move {
+            let ran = self.run(&line).await;
+            assert_eq!(ran.code, Some(0), "{caller}: {}", ran.shown());
+            assert_eq!(ran.stdout.trim_end(), expected, "{caller}: {}", ran.shown());
+        }
+    }
+
+    /// Runs a line that fails with this on standard error.
+    #[track_caller]
+    pub fn fails<'a>(&'a self, line: &str, expected: &str) -> impl Future<Output = ()> + use<'a> {
+        let (line, expected) = (line.to_owned(), expected.to_owned());
+        let caller = std::panic::Location::caller();
+        async move {
+            let ran = self.run(&line).await;
+            assert_eq!(ran.code, Some(1), "{caller}: {}", ran.shown());
+            assert!(ran.stderr.contains(&expected), "{caller}: {}", ran.shown());
+        }
+    }
+
+    /// Lines of a program that would go on for ever: `before` many, then `action` takes place, then
+    /// `after` more.
+    pub async fn follow(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        (before, after): (usize, usize),
+        action: impl Future,
+    ) -> Vec<String> {
+        use tokio::io::{AsyncBufReadExt, BufReader};
+        let home = self.directory.path();
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .current_dir(home)
+            .env("HOME", home)
+            .env("KUBECONFIG", home.join("kubeconfig"))
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let mut read = async |count: usize| {
+            for _ in 0..count {
+                let limit = std::time::Duration::from_secs(60);
+                let line = tokio::time::timeout(limit, lines.next_line()).await;
+                let line = line.unwrap_or_else(|_| panic!("{arguments:?}: {seen:?}")).unwrap();
+                seen.push(line.unwrap_or_else(|| panic!("{arguments:?} ended")));
+            }
+        };
+        read(before).await;
+        action.await;
+        read(after).await;
+        seen
+    }
+
+    /// Stops the server.
+    pub async fn stop(self) {
+        self.control_plane.stop().await;
+    }
+}
+
+impl Ran {
+    /// All of it, for messages.
+    pub fn shown(&self) -> String {
+        format!("{}\n--- {:?}\n{}\n---\n{}", self.line, self.code, self.stdout, self.stderr)
+    }
 }

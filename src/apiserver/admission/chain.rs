@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::attributes::{Attributes, Operation};
 use super::configuration::Objects;
 use super::native::{self, Plugin};
+use super::policies;
 use super::snapshot::Snapshot;
 use super::snapshot::is_configuration;
 use super::webhooks::{self, Reinvocation};
@@ -33,9 +34,12 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Whether nobody has.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.plugins.is_empty() && self.snapshot.is_none()
+    /// Whether nobody has anything to say about an object; null for a deletion.
+    pub(crate) fn is_idle(&self, object: &Value) -> bool {
+        let options = self.call.server.options();
+        !options.owner_reference_enforcement
+            && self.snapshot.is_none()
+            && !self.plugins.iter().any(|it| (it.needed)(self.call, object))
     }
 
     /// The request's attributes, for objects of the resource's own kind.
@@ -56,8 +60,12 @@ impl<'a> Chain<'a> {
     ) -> Result<(), Box<Status>> {
         let mut rounds = Reinvocation::default();
         loop {
-            for plugin in self.plugins {
-                (plugin.admit)(attributes, object, old, warnings)?;
+            if let Some(object) = object {
+                for plugin in self.plugins {
+                    if (plugin.needed)(self.call, object) {
+                        (plugin.admit)(attributes, object, old)?;
+                    }
+                }
             }
             if let Some(snapshot) = &self.snapshot {
                 let hooks = &snapshot.mutating;
@@ -82,11 +90,17 @@ impl<'a> Chain<'a> {
         warnings: &mut Vec<String>,
     ) -> Result<(), Box<Status>> {
         let (object, old) = objects;
-        for plugin in self.plugins {
-            (plugin.approve)(attributes, object, old, warnings)?;
+        if let Some(object) = object {
+            if self.call.server.options().owner_reference_enforcement {
+                native::owner_references::check(attributes, object, old)?;
+            }
+            for plugin in self.plugins.iter().filter(|it| (it.needed)(self.call, object)) {
+                (plugin.approve)(attributes, object, old)?;
+            }
         }
         if let Some(snapshot) = &self.snapshot {
             let objects = Objects { object, old };
+            policies::approve(&snapshot.policies, attributes, objects, warnings).await?;
             webhooks::approve(&snapshot.validating, attributes, objects, warnings).await?;
         }
         Ok(())

@@ -16,6 +16,8 @@ use crate::store::ResourceKey;
 #[derive(Debug)]
 pub(super) struct Matching {
     rules: Vec<Rule>,
+    /// Whether it is about everything, for want of rules. Policies only.
+    is_open: bool,
     /// Requests that it is not about all the same. Policies only.
     excluded: Vec<Rule>,
     /// Whether a request for another version of a resource in the rules counts.
@@ -32,9 +34,18 @@ pub(super) struct Objects<'a> {
 }
 
 impl Matching {
-    /// Reads rules from the list `rules`, the rest from `configuration`.
-    pub(super) fn parse(configuration: &Value, rules: &str) -> Self {
-        let list = |name: &str| {
+    /// Reads a webhook; one without rules is about nothing.
+    pub(super) fn of_webhook(webhook: &Value) -> Self {
+        Self::parse(webhook, "rules", false)
+    }
+
+    /// Reads the MatchResources of a policy or binding; without rules they are about everything.
+    pub(super) fn of_policy(matching: &Value) -> Self {
+        Self::parse(matching, "resourceRules", true)
+    }
+
+    fn parse(configuration: &Value, rules: &str, is_open: bool) -> Self {
+        let list = |name: &str| -> Vec<Rule> {
             let list = configuration[name].as_array().into_iter().flatten();
             list.map(Rule::parse).collect()
         };
@@ -42,8 +53,10 @@ impl Matching {
             Value::Null => LabelSelector::from_label_selector(&Value::Object(Default::default())),
             selector => LabelSelector::from_label_selector(selector),
         };
+        let rules = list(rules);
         Self {
-            rules: list(rules),
+            is_open: is_open && rules.is_empty(),
+            rules,
             excluded: list("excludeResourceRules"),
             equivalent: configuration["matchPolicy"] != "Exact",
             namespaces: selector("namespaceSelector"),
@@ -69,18 +82,23 @@ impl Matching {
         if matches!(by_object, Ok(false)) {
             return Ok(None);
         }
-        if self.excluded.iter().any(|rule| matches(rule, attributes, attributes.resource())) {
+        if self.by_rules(&self.excluded, attributes).is_some() {
             return Ok(None);
         }
-        let Some(resource) = self.by_rules(attributes) else { return Ok(None) };
+        let resource = match self.is_open {
+            true => Some(attributes.resource().clone()),
+            false => self.by_rules(&self.rules, attributes),
+        };
+        let Some(resource) = resource else { return Ok(None) };
         by_namespace?;
         by_object?;
         Ok(Some(resource))
     }
 
-    fn by_rules(&self, attributes: &Attributes<'_>) -> Option<Arc<Resource>> {
+    /// The resource in the version that a rule names, the requested one first.
+    fn by_rules(&self, rules: &[Rule], attributes: &Attributes<'_>) -> Option<Arc<Resource>> {
         let own = attributes.resource();
-        if self.rules.iter().any(|rule| matches(rule, attributes, own)) {
+        if rules.iter().any(|rule| matches(rule, attributes, own)) {
             return Some(own.clone());
         }
         if !self.equivalent {
@@ -91,7 +109,7 @@ impl Matching {
             .iter()
             .filter(|other| other.key == own.key && other.api_version != own.api_version)
             .collect();
-        let mut rules = self.rules.iter();
+        let mut rules = rules.iter();
         rules.find_map(|rule| {
             let found = others.iter().find(|other| matches(rule, attributes, other));
             found.map(|found| (*found).clone())

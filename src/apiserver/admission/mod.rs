@@ -13,10 +13,15 @@
 
 mod attributes;
 mod chain;
+mod conditions;
 mod configuration;
 pub(crate) mod expressions;
+mod inputs;
 mod native;
+mod policies;
+mod request;
 mod rules;
+mod service_ip;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -25,4 +30,6 @@ mod webhooks;
 
 pub(crate) use attributes::Operation;
 pub(crate) use chain::Chain;
+pub(crate) use service_ip::Reservation;
+pub use service_ip::ServiceRange;
 pub(crate) use snapshot::{Admission, is_configuration};

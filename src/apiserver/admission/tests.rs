@@ -3,5 +3,9 @@
 mod configurations;
 mod harness;
 mod hostile;
+mod match_conditions;
 mod mutating;
+mod native;
+mod policies;
+mod services;
 mod validating;

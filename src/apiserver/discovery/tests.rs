@@ -235,7 +235,8 @@ async fn health_answers_ok_and_lists_checks_when_asked() {
     }
     assert_eq!(
         text(get(&server, "/readyz?verbose", &[]).await).await,
-        "[+]ping ok\n[+]shutdown ok\nreadyz check passed\n"
+        "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
+         [+]shutdown ok\nreadyz check passed\n"
     );
     assert_eq!(get(&server, "/livez/nope", &[]).await.status(), 404);
     server.shutdown();
@@ -244,7 +245,8 @@ async fn health_answers_ok_and_lists_checks_when_asked() {
     assert_eq!(response.status(), 500);
     assert_eq!(
         text(response).await,
-        "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n"
+        "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
+         [-]shutdown failed: reason withheld\nreadyz check failed\n"
     );
     assert_eq!(text(get(&server, "/readyz?exclude=shutdown", &[]).await).await, "ok");
 }

@@ -266,3 +266,75 @@ fn may_add(kind: &str, target: Target) -> bool {
         _ => target == Target::Approval,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(old: &Value, status: &Value, target: Target) -> (Value, Vec<String>) {
+        let mut new = old.clone();
+        new["status"] = status.clone();
+        prepare_update(&mut new, old, target);
+        let change = Change { new: &new, old: Some(old), target };
+        let causes = validate(&change).iter().map(ToString::to_string).collect();
+        (new, causes)
+    }
+
+    fn condition(kind: &str, status: &str) -> Value {
+        json!({"type": kind, "status": status, "reason": "r"})
+    }
+
+    #[test]
+    fn decisions_are_made_once_and_by_approval() {
+        let pending = json!({"spec": {"signerName": "a.b/c"}, "status": {}});
+        let approved = json!({"conditions": [condition("Approved", "True")]});
+        let (object, causes) = changed(&pending, &approved, Target::Approval);
+        assert_eq!((causes, &object["status"]), (vec![], &approved));
+        let (_, causes) = changed(&pending, &approved, Target::Status);
+        let add =
+            "status.conditions: Forbidden: updates may not add a condition of type \"Approved\"";
+        assert_eq!(causes, [add]);
+        let denied = json!({"conditions": [condition("Denied", "True")]});
+        let (_, causes) = changed(&object, &denied, Target::Approval);
+        let remove = "status.conditions: Forbidden: updates may not remove a condition of type \
+                      \"Approved\"";
+        assert_eq!(causes, [remove]);
+        let both =
+            json!({"conditions": [condition("Approved", "True"), condition("Denied", "True")]});
+        let (_, causes) = changed(&pending, &both, Target::Approval);
+        assert_eq!(causes.len(), 1);
+        let doubtful = json!({"conditions": [condition("Approved", "Unknown")]});
+        let (_, causes) = changed(&pending, &doubtful, Target::Approval);
+        assert!(causes[0].contains("supported values: \"True\""), "{causes:?}");
+    }
+
+    #[test]
+    fn certificates_come_through_status_and_stay() {
+        let authority = crate::pki::CertificateAuthority::generate("x", Default::default());
+        let certificate = STANDARD.encode(authority.unwrap().certificate_pem());
+        let pending = json!({"spec": {}, "status": {}});
+        let signed = json!({"certificate": certificate});
+        let (object, causes) = changed(&pending, &signed, Target::Status);
+        assert_eq!((causes, &object["status"]), (vec![], &signed));
+        let (object_again, causes) = changed(&pending, &signed, Target::Approval);
+        assert_eq!((causes, &object_again["status"]), (vec![], &json!({})));
+        let (_, causes) = changed(&object, &json!({}), Target::Status);
+        let modify = "status.certificate: Forbidden: updates may not modify existing certificate \
+                      content";
+        assert_eq!(causes, [modify]);
+    }
+
+    #[test]
+    fn signers_are_domain_and_path() {
+        let check = |name: &str, good: bool| {
+            let mut causes = Vec::new();
+            check_signer(name, &mut causes);
+            assert_eq!(causes.is_empty(), good, "{name}: {causes:?}");
+        };
+        check("kubernetes.io/kube-apiserver-client", true);
+        check("a.b/c.d-e", true);
+        for bad in ["", "nodomain", "a/b", "a.b/c/d", "a.b/", "A.b/c", "a..b/c", LEGACY_SIGNER] {
+            check(bad, false);
+        }
+    }
+}

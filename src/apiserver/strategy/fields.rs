@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::machinery::status::Cause;
-
 /// Sets a field that is absent and returns it. Values that hold no fields, which validation
 /// refuses, are left alone.
 pub(super) fn put<'a>(
@@ -22,6 +20,20 @@ pub(super) fn put<'a>(
         *place = value.into();
     }
     place
+}
+
+/// Sets a field that is absent or zero, where Go does not tell the two apart.
+pub(super) fn fill(object: &mut Value, field: &str, value: impl Into<Value>) {
+    let zero = match object.get(field) {
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Number(number)) => number.as_i64() == Some(0),
+        _ => false,
+    };
+    if zero {
+        object[field] = value.into();
+    } else {
+        put(object, field, value);
+    }
 }
 
 /// The items of a list field; none if it is absent.
@@ -45,13 +57,4 @@ pub(super) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
 /// The items of a list; none if it is absent.
 pub(super) fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
-}
-
-/// 422 for a text that is none of those supported.
-pub(super) fn one_of(value: &Value, field: &str, supported: &[&str], causes: &mut Vec<Cause>) {
-    if let Some(text) = value.as_str()
-        && !supported.contains(&text)
-    {
-        causes.push(Cause::not_supported(field, value, supported));
-    }
 }

@@ -6,20 +6,39 @@
 
 mod admissionregistration;
 mod apiextensions;
+pub(super) mod apiregistration;
 mod apps;
+mod autoscaling;
 mod batch;
 mod certificates;
+mod checks;
 mod coordination;
 mod core;
+mod difference;
+mod discovery;
+mod events;
 mod fields;
+pub(super) mod flowcontrol;
+mod formats;
+mod labels;
+mod networking;
+mod node;
 mod pod_spec;
+mod policy;
 mod rbac;
+mod report;
+mod resource;
+mod resources;
+pub(super) mod scheduling;
+mod storage;
 
 use serde_json::Value;
 
+use super::bootstrap::Objects;
 use super::write::Target;
 use crate::machinery::definition::{Origin, ResourceDefinition};
 use crate::machinery::status::Cause;
+pub(super) use checks::check_ip;
 
 /// A write, as rules see it.
 pub(super) struct Change<'a> {
@@ -45,6 +64,8 @@ pub(super) struct Rules {
     pub(super) drop_disabled: fn(&mut Value),
     /// Checks rules beyond the schema; an empty vector accepts.
     pub(super) validate: fn(&Change<'_>) -> Vec<Cause>,
+    /// Objects of the kind that a fresh cluster has.
+    pub(super) bootstrap: Option<Objects>,
     /// Texts of `Warning` headers for an accepted write.
     pub(super) warnings: fn(&Change<'_>) -> Vec<String>,
 }
@@ -57,6 +78,7 @@ pub(super) const NONE: Rules = Rules {
     prepare_update: |_, _, _| {},
     drop_disabled: |_| {},
     validate: |_| Vec::new(),
+    bootstrap: None,
     warnings: |_| Vec::new(),
 };
 
@@ -70,10 +92,21 @@ pub(super) fn of(definition: &ResourceDefinition) -> &'static Rules {
         "" => core::rules(kind),
         "admissionregistration.k8s.io" => admissionregistration::rules(kind),
         "apiextensions.k8s.io" => apiextensions::rules(kind),
+        "apiregistration.k8s.io" => apiregistration::rules(kind),
         "apps" => apps::rules(kind),
+        "autoscaling" => autoscaling::rules(kind, &definition.version),
         "batch" => batch::rules(kind),
         "certificates.k8s.io" => certificates::rules(kind),
         "coordination.k8s.io" => coordination::rules(kind),
+        "discovery.k8s.io" => discovery::rules(kind),
+        "events.k8s.io" => events::rules(kind),
+        "flowcontrol.apiserver.k8s.io" => flowcontrol::rules(kind),
+        "networking.k8s.io" => networking::rules(kind),
+        "node.k8s.io" => node::rules(kind),
+        "policy" => policy::rules(kind),
+        "resource.k8s.io" => resource::rules(kind),
+        "scheduling.k8s.io" => scheduling::rules(kind),
+        "storage.k8s.io" => storage::rules(kind),
         "rbac.authorization.k8s.io" => rbac::rules(kind),
         _ => &NONE,
     }

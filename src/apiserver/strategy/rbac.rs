@@ -229,3 +229,84 @@ fn check_subject(subject: &Value, scope: Scope, path: &str, causes: &mut Vec<Cau
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::write::Target;
+
+    fn check(kind: &str, new: Value, old: Option<Value>, expected: &[&str]) {
+        let rules = rules(kind);
+        let mut new = new;
+        (rules.default)(&mut new);
+        (rules.drop_disabled)(&mut new);
+        let change = Change { new: &new, old: old.as_ref(), target: Target::Main };
+        let causes: Vec<String> =
+            (rules.validate)(&change).iter().map(ToString::to_string).collect();
+        assert_eq!(causes, expected, "{kind} {new}");
+    }
+
+    #[test]
+    fn rules_apply_to_something() {
+        let role = |rule: Value| json!({"rules": [rule]});
+        let pods = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
+        check("Role", role(pods), None, &[]);
+        check(
+            "ClusterRole",
+            role(json!({})),
+            None,
+            &[
+                "rules[0].verbs: Required value: verbs must contain at least one value",
+                "rules[0].apiGroups: Required value: resource rules must supply at least one api \
+                 group",
+                "rules[0].resources: Required value: resource rules must supply at least one \
+                 resource",
+            ],
+        );
+        let url = json!({"verbs": ["get"], "nonResourceURLs": ["/x"]});
+        check("ClusterRole", role(url.clone()), None, &[]);
+        let why = "namespaced rules cannot apply to non-resource URLs";
+        let text = format!("rules[0].nonResourceURLs: Invalid value: [\"/x\"]: {why}");
+        check("Role", role(url), None, &[&text]);
+    }
+
+    #[test]
+    fn bindings_name_a_role_and_keep_it() {
+        let binding = |kind: &str, name: &str, subject: Value| json!({"roleRef": {"kind": kind, "name": name}, "subjects": [subject]});
+        let account = json!({"kind": "ServiceAccount", "name": "a"});
+        check("RoleBinding", binding("Role", "r", account.clone()), None, &[]);
+        check(
+            "ClusterRoleBinding",
+            binding("ClusterRole", "r", account),
+            None,
+            &["subjects[0].namespace: Required value"],
+        );
+        let user = json!({"kind": "User", "name": "u"});
+        let mut old = binding("Role", "r", user.clone());
+        default_binding(&mut old);
+        assert_eq!(old["subjects"][0]["apiGroup"], GROUP);
+        check("RoleBinding", old.clone(), Some(old.clone()), &[]);
+        check(
+            "RoleBinding",
+            binding("Role", "other", user),
+            Some(old),
+            &["roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\
+               \"Kind\":\"Role\",\"Name\":\"other\"}: cannot change roleRef"],
+        );
+    }
+
+    #[test]
+    fn odd_values_are_refused_without_a_panic() {
+        for kind in ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"] {
+            for odd in [json!({}), json!({"rules": 1}), json!({"roleRef": [], "subjects": {}})] {
+                let mut object = odd;
+                let rules = rules(kind);
+                (rules.default)(&mut object);
+                (rules.drop_disabled)(&mut object);
+                let change = Change { new: &object, old: None, target: Target::Main };
+                let causes = (rules.validate)(&change);
+                assert_eq!(causes.is_empty(), kind.ends_with("Role"), "{kind}: {object}");
+            }
+        }
+    }
+}

@@ -165,8 +165,9 @@ async fn native_kinds_convert_both_ways() {
     let merged = harness.merge(&format!("{old}/y"), json!({"spec": {"size": "3"}})).await.ok();
     assert_eq!(merged["spec"], json!({"size": "3"}));
     assert_eq!(harness.get(&format!("{new}/y")).await.ok()["spec"], json!({"width": "3"}));
-    let scale = harness.get(&format!("{old}/y/scale")).await.ok();
-    assert_eq!(scale["kind"], "Scale");
+    let scale = harness.get(&format!("{old}/y/scale")).await;
+    let why = "Internal error occurred: the spec replicas field \".spec.replicas\" does not exist";
+    assert_eq!(scale.refused(), (500, "InternalError", why));
     let bad = object("v1", "z", json!({"size": "unsayable"}));
     assert_eq!(harness.post(old, bad).await.refused().2, "cannot say it in v2");
     harness.delete(&format!("{old}/y"), Value::Null).await.ok();
@@ -249,6 +250,40 @@ async fn spec_30_and_31_webhooks_convert_objects_and_lists_of_mixed_versions() {
         let objects = &webhook.received()[calls].body["request"]["objects"];
         assert_eq!(objects.as_array().unwrap().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn watchers_share_the_conversion_of_an_event() {
+    let webhook = webhook().await;
+    let harness = harness().await;
+    harness.post(CRDS, by_webhook(&webhook, "/convert", json!(["v1"]))).await.ok();
+    let mut watches = Vec::new();
+    for _ in 0..5 {
+        watches.push(harness.watch(&format!("{V2}?watch=1")).await);
+    }
+    harness.post(V1, gadget("one", json!({"a": "1"}))).await.ok();
+    for watch in &mut watches {
+        let event = watch.next().await.unwrap();
+        assert_eq!(event["object"]["spec"], json!({"c": "1"}));
+    }
+    assert_eq!(webhook.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_version_need_not_be_served() {
+    let harness = Harness::new().await;
+    let mut definition = two_versions();
+    definition["spec"]["versions"][0]["served"] = json!(false);
+    harness.post(CRDS, definition).await.ok();
+    assert_eq!(harness.get(V1).await.code, 404);
+    let created = harness.post(V2, second("one", json!({"a": "1", "c": "3"}))).await.ok();
+    assert_eq!(created["spec"], json!({"a": "1"}));
+    let merged = harness.merge(&format!("{V2}/one"), json!({"spec": {"a": "2"}})).await.ok();
+    assert_eq!(merged["spec"], json!({"a": "2"}));
+    let dry = format!("{V2}?dryRun=All");
+    let tried = harness.post(&dry, second("two", json!({"a": "1", "c": "3"}))).await.ok();
+    assert_eq!(tried["spec"], json!({"a": "1"}));
+    assert_eq!(names(&harness.get(V2).await.ok()), ["one"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::metadata;
 use super::pipeline::{Target, Write};
-use crate::apiserver::admission::{Chain, Operation};
+use crate::apiserver::admission::{Chain, Operation, Reservation};
 use crate::apiserver::conversion;
 use crate::apiserver::options::DeleteOptions;
 use crate::machinery::managed_fields;
@@ -24,7 +24,7 @@ const REPEATED_OWNERS: &str = ".metadata.ownerReferences contains duplicate entr
                                may reject such requests as early as 1.24; please fix your \
                                requests; duplicate UID(s) observed: ";
 
-impl Write<'_> {
+impl<'a> Write<'a> {
     /// The first step: plug-ins and webhooks may change `object`. Says whether they did.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Write<'_> {
     ) -> Result<bool, Box<Status>> {
         let chain = Chain::new(self.call, operation);
         // Scales pass on their own.
-        if chain.is_idle() || self.target == Target::Scale {
+        if self.target == Target::Scale || chain.is_idle(object) {
             return Ok(false);
         }
         let before = object.clone();
@@ -78,7 +78,7 @@ impl Write<'_> {
         old: Option<&Value>,
     ) -> Result<(), Box<Status>> {
         let chain = Chain::new(self.call, operation);
-        if chain.is_idle() || self.target == Target::Scale {
+        if self.target == Target::Scale || chain.is_idle(object) {
             return Ok(());
         }
         let attributes = chain.attributes(self.admitted_name(object));
@@ -105,7 +105,7 @@ impl Write<'_> {
         entry: &Entry,
     ) -> Result<(), Box<Status>> {
         let chain = Chain::new(self.call, Operation::Delete);
-        if chain.is_idle() {
+        if chain.is_idle(&Value::Null) {
             return Ok(());
         }
         let (server, resource) = (self.call.server, &self.call.resource);
@@ -132,7 +132,7 @@ impl Write<'_> {
         entry: &Entry,
     ) -> Result<Value, Box<Status>> {
         let chain = Chain::new(self.call, Operation::Update);
-        if chain.is_idle() {
+        if chain.is_idle(&scale) {
             return Ok(scale);
         }
         let (server, resource) = (self.call.server, &self.call.resource);
@@ -143,8 +143,27 @@ impl Write<'_> {
         self.told(passed)
     }
 
+    /// Takes addresses and ports for a Service; `given` is its spec as the client sent it.
+    ///
+    /// # Errors
+    /// 422 for those that somebody else has.
+    pub(super) fn reserve(
+        &self,
+        object: &mut Value,
+        given: Option<Value>,
+    ) -> Result<Option<Reservation<'a>>, Box<Status>> {
+        let Some(given) = given else { return Ok(None) };
+        let server = self.call.server;
+        server.admission().services().reserve(server, object, &given).map(Some)
+    }
+
+    /// The spec of a Service, as long as it is the client's.
+    pub(super) fn given_addresses(&self, object: &Value) -> Option<Value> {
+        self.call.resource.is("", "services").then(|| object["spec"].clone())
+    }
+
     /// The name of the request, or of the object, if that has one already.
-    fn admitted_name<'a>(&'a self, object: &'a Value) -> &'a str {
+    fn admitted_name<'b>(&'b self, object: &'b Value) -> &'b str {
         match &*self.call.info.name {
             "" => metadata::text(object, "name"),
             name => name,

@@ -3,16 +3,15 @@
 use axum::body::Body;
 use http::Response;
 
-use super::delete::{delete_entry, options};
+use super::delete::{check_preconditions, delete_entry, options};
 use super::pipeline::{Target, Write};
 use super::update::ATTEMPTS;
 use crate::apiserver::options::ListOptions;
+use crate::apiserver::read::Listed;
 use crate::apiserver::route::Call;
 use crate::apiserver::selection::Selection;
-use crate::apiserver::view::ListMeta;
 use crate::apiserver::{answer, negotiate, read};
 use crate::machinery::status::Status;
-use crate::store::RangeQuery;
 
 /// Deletes what a list would show, one by one, and answers the list.
 pub(in crate::apiserver) async fn delete_collection(
@@ -25,19 +24,15 @@ pub(in crate::apiserver) async fn delete_collection(
     let options = options(call, body).await?;
     let mut write = Write::new(call, Target::Main, "DeleteOptions")?;
     let store = call.server.store();
-    let query = RangeQuery {
-        resource: &call.resource.key,
-        namespace: call.scope(),
-        after: None,
-        at: None,
-        limit: list.limit,
+    let (entries, meta) = match read::collect(call, &list, &selection).await? {
+        Listed::Page { entries, meta } => (entries, meta),
+        Listed::Expired(response) => return Ok(response),
     };
-    let page =
-        read::page(call, query, &selection).await?.ok_or_else(|| Status::internal("compacted"))?;
-    for entry in &page.entries {
+    for entry in &entries {
         let mut current = Some(entry.clone());
         for _ in 0..ATTEMPTS {
             let Some(entry) = current else { break };
+            check_preconditions(call, &options, &entry)?;
             match delete_entry(call, &options, &mut write, &entry).await {
                 Ok(Some(_)) => break,
                 // Gone or changed in the meantime.
@@ -50,7 +45,6 @@ pub(in crate::apiserver) async fn delete_collection(
             }
         }
     }
-    let meta = ListMeta { revision: store.revision(), ..ListMeta::default() };
-    let body = read::view(call, accepted.shape).list(&page.entries, &meta);
+    let body = read::view(call, accepted.shape).list(&entries, &meta);
     Ok(answer::encoded(200, accepted.encoding, body))
 }

@@ -36,11 +36,14 @@ pub(super) fn committed(call: &Call<'_>, event: &Event) {
             }
         }
     }
+    if call.resource.is("", "services") {
+        server.admission().services().committed(event);
+    }
     if call.resource.is_built_in() {
         server.policy().committed(server.store(), &call.resource.key, event);
     }
     if admission::is_configuration(&call.resource) {
-        server.admission().refresh(server);
+        server.admission().refresh(server, event);
     }
     if crds::is_definition(&call.resource) {
         crds::committed(server, event);

@@ -95,14 +95,20 @@ impl Write<'_> {
             draw_name(&mut object);
         }
         (call.resource.rules.drop_disabled)(&mut object);
+        let given = self.given_addresses(&object);
         kinds::prepare_create(&call.resource, &mut object);
+        let reserved = self.reserve(&mut object, given)?;
         if let Some(default) = call.resource.definition.strategy.default {
             default(&mut object, None);
         }
         self.guard(&mut object, None)?;
         self.validate(&object, None)?;
         self.approve(Operation::Create, &object, None).await?;
-        self.store_new(object, generated).await
+        let response = self.store_new(object, generated).await?;
+        if let Some(reserved) = reserved.filter(|_| !self.options.dry_run) {
+            reserved.keep();
+        }
+        Ok(response)
     }
 
     async fn store_new(

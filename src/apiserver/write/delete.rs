@@ -6,12 +6,14 @@ use axum::body::Body;
 use http::Response;
 use serde_json::{Value, json};
 
+use super::graceful::{self, Grace};
 use super::pipeline::{Target, Write};
 use super::update::{ATTEMPTS, conflict, raise_generation};
 use super::{commit, encode, kinds, metadata};
 use crate::apiserver::garbage::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
 use crate::apiserver::options::{DeleteOptions, Propagation};
 use crate::apiserver::route::Call;
+use crate::apiserver::strategy::scheduling::SYSTEM_CLASSES;
 use crate::apiserver::{answer, body, conversion, crds};
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::{self, Status};
@@ -36,6 +38,11 @@ pub(in crate::apiserver) async fn delete(
     let options = options(call, body).await?;
     if call.resource.is("", "namespaces") && IMMORTAL.contains(&call.info.name.as_str()) {
         let why = "this namespace may not be deleted";
+        return Err(Status::forbidden(&call.group_resource(), &call.info.name, why));
+    }
+    let is_class = call.resource.is("scheduling.k8s.io", "priorityclasses");
+    if is_class && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == call.info.name) {
+        let why = "this is a system priority class and cannot be deleted";
         return Err(Status::forbidden(&call.group_resource(), &call.info.name, why));
     }
     let mut write = Write::new(call, Target::Main, "DeleteOptions")?;
@@ -69,7 +76,8 @@ pub(super) async fn options(call: &Call<'_>, body: Body) -> Result<DeleteOptions
     DeleteOptions::parse(call.info, value)
 }
 
-fn check_preconditions(
+/// 409 for an object that is not what the client wants to delete.
+pub(super) fn check_preconditions(
     call: &Call<'_>,
     options: &DeleteOptions,
     entry: &Entry,
@@ -79,7 +87,7 @@ fn check_preconditions(
     // kube-apiserver names the kind here, not the resource.
     let about =
         GroupResource { group: definition.group.clone(), resource: definition.kind.clone() };
-    let name = &call.info.name;
+    let name = &entry.meta.name;
     if let Some(uid) = &wanted.uid
         && **uid != *entry.meta.uid
     {
@@ -117,10 +125,13 @@ pub(super) async fn delete_entry(
     let is_namespace = call.resource.is("", "namespaces");
     let waits = !finalizers.is_empty() || is_namespace;
     if !waits && !is_pod {
-        return Ok(remove(call, options, entry)?.then(|| Deletion::Done(entry.clone())));
+        return Ok(remove(call, options, entry)?.map(Deletion::Done));
     }
     let mut object = conversion::tree(call.server, &call.resource, entry).await?;
-    if entry.meta.deletion_timestamp.is_none() {
+    let mut grace = Grace::None;
+    if is_pod {
+        grace = graceful::mark(call, options, write.now, &mut object);
+    } else if entry.meta.deletion_timestamp.is_none() {
         let metadata = metadata::members(&mut object);
         metadata.insert("deletionTimestamp".to_owned(), metadata::timestamp(write.now).into());
         if is_namespace {
@@ -134,17 +145,21 @@ pub(super) async fn delete_entry(
             raise_generation(&mut object);
         }
     }
+    if grace == Grace::Begun {
+        raise_generation(&mut object);
+    }
     if finalizers.is_empty() {
         metadata::members(&mut object).remove("finalizers");
     } else {
         metadata::members(&mut object).insert("finalizers".to_owned(), json!(finalizers));
     }
-    let gone = finalizers.is_empty() && kinds::may_go(&call.resource, &object);
+    let pending = is_pod && !graceful::is_over(&object);
+    let gone = finalizers.is_empty() && !pending && kinds::may_go(&call.resource, &object);
     let Some(marked) = mark(call, options, entry, &object).await? else { return Ok(None) };
     if !gone {
         return Ok(Some(Deletion::Marked(marked)));
     }
-    Ok(remove(call, options, &marked)?.then_some(Deletion::Done(marked)))
+    Ok(remove(call, options, &marked)?.map(Deletion::Done))
 }
 
 /// Writes the mark; a mark that is there already is not written again.
@@ -172,19 +187,24 @@ async fn mark(
     }
 }
 
-/// Removes one version of an object; false if another write came between.
-fn remove(call: &Call<'_>, options: &DeleteOptions, entry: &Entry) -> Result<bool, Box<Status>> {
+/// Removes one version of an object and returns it with the revision of its end; `None` if another
+/// write came between.
+fn remove(
+    call: &Call<'_>,
+    options: &DeleteOptions,
+    entry: &Arc<Entry>,
+) -> Result<Option<Arc<Entry>>, Box<Status>> {
     if options.is_dry_run() {
-        return Ok(true);
+        return Ok(Some(entry.clone()));
     }
     let key = (&*entry.meta.namespace, &*entry.meta.name);
     match call.server.store().delete(&call.resource.key, key, entry.revision) {
         Ok(event) => {
             commit::committed(call, &event);
-            Ok(true)
+            Ok(Some(event.entry.clone()))
         }
         Err(WriteError::NotFound) => Err(call.not_found()),
-        Err(_) => Ok(false),
+        Err(_) => Ok(None),
     }
 }
 

@@ -8,11 +8,15 @@ use crate::machinery::meta::Meta;
 use crate::machinery::status::Status;
 use crate::store::{Draft, Entry};
 
+/// Largest object that is stored. (etcd 3.6: server/embed/config.go, DefaultMaxRequestBytes)
+const OBJECT_MAX: usize = 3 * 512 * 1024;
+
 /// Encodes an object of a version whose metadata is normalised; resourceVersion is left to the
 /// store.
 ///
 /// # Errors
-/// 400 for metadata that does not fit its type.
+/// 400 for metadata that does not fit its type, 413 for more than etcd takes, which kube-apiserver
+/// answers with 500.
 pub(in crate::apiserver) fn encode(
     version: &Version,
     object: &Value,
@@ -21,10 +25,16 @@ pub(in crate::apiserver) fn encode(
     let meta = Meta::deserialize(metadata)
         .map_err(|error| Status::bad_request(format!("metadata is malformed: {error}")))?;
     let fields = version.definition.selectable_fields.iter();
+    let metadata = members(metadata, &["resourceVersion"]);
+    let body = members(object, &["apiVersion", "kind", "metadata"]);
+    if metadata.len() + body.len() > OBJECT_MAX {
+        let why = format!("the object has more than {OBJECT_MAX} bytes");
+        return Err(Status::request_entity_too_large(&why));
+    }
     Ok(Draft {
         prefix: version.prefix.clone(),
-        metadata: members(metadata, &["resourceVersion"]),
-        body: members(object, &["apiVersion", "kind", "metadata"]),
+        metadata,
+        body,
         meta,
         fields: fields.map(|path| field(object, path).into_boxed_str()).collect(),
         definition: version.fingerprint,
@@ -61,6 +71,9 @@ fn write(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
 
 /// The text of a selectable field. Booleans that kube-apiserver does not omit read `false`.
 fn field(object: &Value, path: &str) -> String {
+    if path == "source" {
+        return reporter(object).to_owned();
+    }
     let mut value = object;
     for name in path.split('.') {
         value = value.get(name).unwrap_or(&Value::Null);
@@ -71,4 +84,18 @@ fn field(object: &Value, path: &str) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// Who reported an event: the source's component, or the controller.
+/// (kubernetes 1.36: pkg/registry/core/event/strategy.go, ToSelectableFields)
+fn reporter(event: &Value) -> &str {
+    let component = |field: &str| event[field]["component"].as_str();
+    let controller = |field: &str| event[field].as_str();
+    let known = [
+        component("source"),
+        component("deprecatedSource"),
+        controller("reportingComponent"),
+        controller("reportingController"),
+    ];
+    known.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default()
 }

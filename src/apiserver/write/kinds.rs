@@ -68,6 +68,8 @@ pub(super) fn prepare_update(resource: &Resource, target: Target, new: &mut Valu
             }
         }
         Target::Status | Target::Approval => keep_all_but_status(resource, new, old),
+        // The kind's rules say what these may change.
+        Target::EphemeralContainers | Target::Resize => {}
         Target::Finalize => {
             let finalizers = new["spec"]["finalizers"].take();
             let version = metadata::text(new, "resourceVersion").to_owned();

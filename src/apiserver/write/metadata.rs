@@ -170,10 +170,9 @@ pub(super) fn set_system_fields(resource: &Resource, object: &mut Value, now: Ti
     let metadata = members(object);
     metadata.insert("uid".to_owned(), random::uid().into());
     metadata.insert("creationTimestamp".to_owned(), timestamp(now).into());
+    // Kinds without a generation keep what a client says.
     if generation {
         metadata.insert("generation".to_owned(), 1.into());
-    } else {
-        metadata.remove("generation");
     }
 }
 
@@ -214,6 +213,12 @@ pub(super) fn validate(resource: &Resource, new: &Value, old: Option<&Value>) ->
     } else {
         check_name(resource, new, &mut causes);
     }
+    if let Some(generation) = new["metadata"]["generation"].as_i64()
+        && generation < 0
+    {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("metadata.generation", &generation.into(), why));
+    }
     check_labels(new, &mut causes);
     check_annotations(new, &mut causes);
     check_owners(new, &mut causes);
@@ -224,7 +229,11 @@ pub(super) fn validate(resource: &Resource, new: &Value, old: Option<&Value>) ->
 fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let definition = &resource.definition;
     let check = |name: &str| match (&*definition.group, &*definition.kind) {
-        ("rbac.authorization.k8s.io", _) => names::check_path_segment(name),
+        ("rbac.authorization.k8s.io", _)
+        | ("policy", "PodDisruptionBudget")
+        | ("apiregistration.k8s.io", _) => names::check_path_segment(name),
+        ("apps", "StatefulSet") => names::check_label(name),
+        ("networking.k8s.io", "IPAddress") => crate::apiserver::strategy::check_ip(name),
         ("", "Namespace") => names::check_label(name),
         ("", "Service") => names::check_label_1035(name),
         _ => names::check_subdomain(name),

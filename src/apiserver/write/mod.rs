@@ -5,24 +5,31 @@
 //! revision that was read and start over when another write came between.
 
 mod admission;
+mod binding;
 mod collection;
 mod commit;
 mod create;
 mod delete;
 mod encode;
+mod eviction;
 mod generation;
+mod graceful;
 mod guard;
 mod kinds;
 mod metadata;
+mod misfit;
 mod ownership;
 mod patch;
 mod pipeline;
 mod update;
 
+pub(super) use binding::{bind, is_bindings};
 pub(super) use collection::delete_collection;
 pub(super) use create::create;
 pub(super) use delete::delete;
 pub(super) use encode::{decode, encode};
+pub(super) use eviction::evict;
+pub(super) use generation::is_kept as has_generation;
 pub(super) use patch::{PatchBody, patch};
 pub(super) use pipeline::{Target, Write, settle};
 pub(super) use update::update;

@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use super::create::{Owner, set_namespace};
 use super::metadata;
-use super::pipeline::{Misfit, Target, Write};
+use super::misfit::Misfit;
+use super::pipeline::{Target, Write};
 use super::update::{ATTEMPTS, Outcome, check_name, conflict};
 use crate::apiserver::body::{self, Decoded};
 use crate::apiserver::conversion;
 use crate::apiserver::route::Call;
 use crate::machinery::patch::json::{JsonPatch, go_error};
 use crate::machinery::patch::{merge, strategic};
-use crate::machinery::status::{Cause, Status};
+use crate::machinery::schema;
+use crate::machinery::status::{Cause, Status, quote};
 
 /// A decoded patch.
 pub(in crate::apiserver) enum PatchBody {
@@ -82,6 +84,22 @@ impl PatchBody {
         Ok(new)
     }
 
+    /// The answer to a patch whose outcome does not fit the kind: strategic merges are decoded by
+    /// another decoder of Go's, which has other words and shows the patch.
+    fn explained(&self, call: &Call<'_>, old: &Value, status: Box<Status>) -> Box<Status> {
+        let Self::Strategic(patch) = self else { return status };
+        let Ok(new) = self.patched(call, old) else { return status };
+        let Some(why) = schema::restore_error(&call.resource.definition.schema, &new) else {
+            return status;
+        };
+        let cause = Cause {
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {}: {why}", quote(&go_text(&patch.value))),
+            field: "patch".to_owned(),
+        };
+        Status::invalid("", "", "", vec![cause])
+    }
+
     /// Whether the patch neither reads nor writes `managedFields`.
     fn leaves_ownership(&self) -> bool {
         match self {
@@ -102,6 +120,24 @@ impl PatchBody {
                 patch.duplicates.clone()
             }
         }
+    }
+}
+
+/// A value as Go's `%+v` prints it.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(go_text).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let members: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name}:{}", go_text(value))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -132,7 +168,10 @@ impl Write<'_> {
     /// Changes the named object by a patch that is no apply.
     async fn change(&mut self, patch: &PatchBody) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
-        self.misfit = Misfit::Patched;
+        self.misfit = match patch {
+            PatchBody::Strategic(patch) => Misfit::Merged(patch.value.clone()),
+            PatchBody::Json(_) | PatchBody::Merge(_) | PatchBody::Apply(_) => Misfit::Patched,
+        };
         for _ in 0..ATTEMPTS {
             let entry = call.find().ok_or_else(|| call.not_found())?;
             let mut old = conversion::tree(call.server, &call.resource, &entry).await?;
@@ -148,7 +187,9 @@ impl Write<'_> {
                 return Err(conflict(call));
             }
             self.warnings.clear();
-            new = self.admit(Decoded::new(new, patch.duplicates()))?;
+            new = self
+                .admit(Decoded::new(new, patch.duplicates()))
+                .map_err(|status| patch.explained(call, &old, status))?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
             match self.replace(&entry, &old, new, Owner::Update).await? {

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::metadata;
+use super::misfit::Misfit;
 use crate::apiserver::body::Decoded;
 use crate::apiserver::negotiate::{self, Accepted};
 use crate::apiserver::options::{FieldValidation, WriteOptions};
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
 use crate::apiserver::strategy::Change;
+use crate::machinery::cel;
+use crate::machinery::omitted;
 use crate::machinery::schema::{self, Node, NodeType};
 use crate::machinery::status::{Cause, Status};
 use crate::machinery::yaml;
@@ -27,6 +30,10 @@ pub(in crate::apiserver) enum Target {
     Approval,
     /// The number of replicas; the object is written as a whole, the owner is named `scale`.
     Scale,
+    /// A pod's ephemeral containers.
+    EphemeralContainers,
+    /// Resources of a pod's containers.
+    Resize,
 }
 
 impl Target {
@@ -38,17 +45,10 @@ impl Target {
             Self::Status => "status",
             Self::Approval => "approval",
             Self::Scale => "scale",
+            Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Resize => "resize",
         }
     }
-}
-
-/// How kube-apiserver refuses what does not fit the kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
-    /// 400: a body that is an object.
-    Body,
-    /// 422: the outcome of a patch.
-    Patched,
 }
 
 /// One write in the making.
@@ -104,7 +104,7 @@ impl<'a> Write<'a> {
     /// the schema does not know, defaults filled in.
     pub(in crate::apiserver) fn admit(&mut self, decoded: Decoded) -> Result<Value, Box<Status>> {
         let Decoded { mut value, duplicates, is_cut } = decoded;
-        check_kind(self.call, &mut value)?;
+        check_kind(self.call, &self.misfit, &mut value)?;
         self.normalise(&mut value, duplicates)?;
         if is_cut {
             return Err(self.undecodable("exceeded max depth", &value));
@@ -140,6 +140,10 @@ impl<'a> Write<'a> {
             if let Some(cause) = schema::validate(&definition.schema, object).first() {
                 return Err(self.undecodable(&cause.message, object));
             }
+            schema::canonicalise(&definition.schema, object);
+            if let Some(component) = definition.schema.component_name() {
+                omitted::remove(component, object);
+            }
         }
         schema::default(&definition.schema, object);
         (self.call.resource.rules.default)(object);
@@ -173,17 +177,9 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    /// 400 for a body that does not fit the kind.
+    /// 400 for a body that does not fit the kind, 422 for the outcome of a patch.
     fn undecodable(&self, why: &str, shown: &Value) -> Box<Status> {
-        let definition = &self.call.resource.definition;
-        if self.misfit == Misfit::Patched {
-            let cause = Cause::invalid("patch", &shown.to_string().into(), why);
-            return Status::invalid("", "", "", vec![cause]);
-        }
-        let (kind, version) = (&definition.kind, &definition.version);
-        Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
-        ))
+        self.misfit.refusal(&self.call.resource.definition, why, shown)
     }
 
     /// Runs all validation of an object.
@@ -191,7 +187,7 @@ impl<'a> Write<'a> {
         let definition = &self.call.resource.definition;
         let mut causes = metadata::validate(&self.call.resource, new, old);
         if !self.call.resource.is_built_in() {
-            causes.extend(schema::validate(&definition.schema, new));
+            self.validate_custom(new, old, &mut causes);
         }
         let change = Change { new, old, target: self.target };
         causes.extend((self.call.resource.rules.validate)(&change));
@@ -206,6 +202,18 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
+    /// What the schema and its rules say.
+    fn validate_custom(&mut self, new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+        let schema = &self.call.resource.definition.schema;
+        causes.extend(match old {
+            Some(old) => schema::validate_update(schema, new, old),
+            None => schema::validate(schema, new),
+        });
+        let outcome = cel::rules::evaluate(schema, new, old, causes);
+        causes.extend(outcome.causes);
+        self.warnings.extend(outcome.warnings);
+    }
+
     /// 422 if there are causes.
     pub(super) fn refuse(&self, object: &Value, causes: Vec<Cause>) -> Result<(), Box<Status>> {
         if causes.is_empty() {
@@ -213,7 +221,8 @@ impl<'a> Write<'a> {
         }
         let definition = &self.call.resource.definition;
         let name = metadata::text(object, "name");
-        Err(Status::invalid(&definition.group, &definition.kind, name, causes))
+        // Events are the core group's in whatever group they are written.
+        Err(Status::invalid(&self.call.resource.key.group, &definition.kind, name, causes))
     }
 }
 
@@ -238,7 +247,7 @@ pub(in crate::apiserver) fn settle(resource: &Resource, object: &mut Value) -> R
 }
 
 /// Checks apiVersion and kind; a built-in kind's may be absent and are filled in.
-fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
+fn check_kind(call: &Call<'_>, misfit: &Misfit, value: &mut Value) -> Result<(), Box<Status>> {
     let definition = &call.resource.definition;
     let api_version = &*call.resource.api_version;
     if value.is_null() && call.resource.is_built_in() {
@@ -246,14 +255,8 @@ fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
         *value = Value::Object(Map::new());
     }
     let Value::Object(object) = value else {
-        return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; \
-             json parse error: json: cannot unmarshal {} into Go value of type struct {{ \
-             APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
-             \"json:\\\"kind,omitempty\\\"\" }}",
-            definition.kind,
-            go_type(value),
-        )));
+        let shown = value.to_string();
+        return Err(Status::bad_request(format!("Object 'Kind' is missing in '{shown}'")));
     };
     let given_kind = text(object, "kind");
     let given_version = text(object, "apiVersion");
@@ -261,7 +264,7 @@ fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
         if !given_kind.is_empty() && given_kind != &*definition.kind
             || !given_version.is_empty() && given_version != api_version
         {
-            return Err(wrong_kind(call, given_version, given_kind));
+            return Err(misfit.wrong_kind(call, object));
         }
     } else if given_kind.is_empty() {
         let shown = Value::Object(object.clone());
@@ -275,71 +278,58 @@ fn check_kind(call: &Call<'_>, value: &mut Value) -> Result<(), Box<Status>> {
              ({api_version})"
         )));
     } else if given_kind != &*definition.kind {
-        return Err(wrong_kind(call, given_version, given_kind));
+        return Err(misfit.wrong_kind(call, object));
     }
     object.insert("kind".to_owned(), (*definition.kind).into());
     object.insert("apiVersion".to_owned(), api_version.into());
     Ok(())
 }
 
-fn wrong_kind(call: &Call<'_>, api_version: &str, kind: &str) -> Box<Status> {
-    let definition = &call.resource.definition;
-    let (group, version) = crate::machinery::gvk::split_api_version(api_version);
-    let known =
-        call.server.resources().definitions.iter().any(|other| {
-            &*other.group == group && &*other.version == version && &*other.kind == kind
-        });
-    let expected = &definition.kind;
-    let why = if known {
-        let internal = if definition.group.is_empty() { "core" } else { &definition.group };
-        let package = if group.is_empty() { version } else { api_version };
-        format!("converting ({package}.{kind}) to ({internal}.{expected}): unknown conversion")
-    } else {
-        format!(
-            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \
-             \"pkg/api/legacyscheme/scheme.go:30\""
-        )
-    };
-    Status::bad_request(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {expected}: {why}"
-    ))
-}
-
 fn text<'a>(object: &'a Map<String, Value>, field: &str) -> &'a str {
     object.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-/// Go's decoder reads null as absent for the built-in kinds, and as empty within maps.
+/// Go's decoder reads null as absent for the built-in kinds, and as zero within maps and lists.
 fn remove_nulls(value: &mut Value, node: Option<Node<'_>>) {
     match value {
         Value::Object(object) => {
             let entries = node.and_then(Node::additional);
-            if entries.is_some_and(|entry| entry.node_type() == NodeType::String) {
-                for entry in object.values_mut().filter(|entry| entry.is_null()) {
-                    *entry = "".into();
+            if let Some(entry) = entries.filter(|entry| zero(*entry).is_some()) {
+                for value in object.values_mut().filter(|value| value.is_null()) {
+                    *value = zero(entry).unwrap_or_default();
                 }
-                return;
+            } else {
+                object.retain(|_, value| !value.is_null());
             }
-            object.retain(|_, value| !value.is_null());
             for (name, value) in object {
                 remove_nulls(value, node.and_then(|node| node.child(name)));
             }
         }
         Value::Array(list) => {
             let items = node.and_then(Node::items);
-            list.iter_mut().for_each(|item| remove_nulls(item, items));
+            for item in list {
+                if item.is_null()
+                    && let Some(zero) = items.and_then(zero)
+                {
+                    *item = zero;
+                }
+                remove_nulls(item, items);
+            }
         }
         _ => {}
+    }
+}
+
+/// The zero value of what a map or list holds.
+fn zero(node: Node<'_>) -> Option<Value> {
+    match node.node_type() {
+        NodeType::String => Some("".into()),
+        NodeType::Integer => Some(0.into()),
+        NodeType::Boolean => Some(false.into()),
+        NodeType::Object => Some(Value::Object(Map::new())),
+        NodeType::Any if node.component_name().is_some_and(|name| name.ends_with(".Quantity")) => {
+            Some("0".into())
+        }
+        _ => None,
     }
 }

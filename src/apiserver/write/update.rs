@@ -98,6 +98,7 @@ impl Write<'_> {
     ) -> Result<Outcome, Box<Status>> {
         let call = self.call;
         let resource = &call.resource;
+        let given = self.given_addresses(&new);
         kinds::prepare_update(resource, self.target, &mut new, old);
         metadata::carry_over(&mut new, old);
         kinds::fill_zeros(resource, &mut new);
@@ -113,12 +114,13 @@ impl Write<'_> {
         if let Some(default) = resource.definition.strategy.default {
             default(&mut new, Some(old));
         }
-        if matches!(self.target, Target::Main | Target::Scale)
+        if !matches!(self.target, Target::Status | Target::Finalize)
             && generation::is_kept(resource)
             && generation::is_changed(resource, &new, old)
         {
             raise_generation(&mut new);
         }
+        let reserved = self.reserve(&mut new, given)?;
         self.guard(&mut new, Some(old))?;
         self.validate(&new, Some(old))?;
         self.approve(Operation::Update, &new, Some(old)).await?;
@@ -138,6 +140,9 @@ impl Write<'_> {
         match call.server.store().update(&resource.key, entry.revision, draft) {
             Ok(event) => {
                 commit::committed(call, &event);
+                if let Some(reserved) = reserved {
+                    reserved.keep();
+                }
                 Ok(Outcome::Answered(self.answer(200, &event.entry).await?))
             }
             Err(WriteError::NotFound) => Err(call.not_found()),
@@ -245,5 +250,6 @@ fn allows_unconditional_update(resource: &Resource) -> bool {
             | ("apiextensions.k8s.io" | "apiregistration.k8s.io", _)
             | ("policy", "poddisruptionbudgets")
             | ("storage.k8s.io", "csidrivers" | "csinodes" | "volumeattachments")
+            | ("storage.k8s.io", "csistoragecapacities")
     )
 }

@@ -21,13 +21,12 @@ const USED: &[(&str, Takes, &str)] = &[
     ("bind-address", Takes::Value, "Address to listen on; 127.0.0.1 without it"),
     ("cert-dir", Takes::Value, "Where apiserver.crt and apiserver.key are, or are written to"),
     ("client-ca-file", Takes::Value, "Authorities of client certificates, PEM"),
-    ("disable-admission-plugins", Takes::Value, "Admission plugins that are off"),
-    ("enable-admission-plugins", Takes::Value, "Admission plugins that are on"),
     ("help", Takes::Bool, "Show this"),
     ("secure-port", Takes::Value, "Port; 0 takes any free one, which is printed; default 6443"),
     ("service-account-issuer", Takes::Value, "Issuer of service account tokens"),
     ("service-account-key-file", Takes::Value, "Keys that verify service account tokens, PEM"),
     ("service-account-signing-key-file", Takes::Value, "Key that signs service account tokens"),
+    ("service-cluster-ip-range", Takes::Value, "Addresses of Services; default 10.0.0.0/24"),
     ("tls-cert-file", Takes::Value, "Serving certificate, PEM"),
     ("tls-private-key-file", Takes::Value, "Key of the serving certificate, PEM"),
     ("token-auth-file", Takes::Value, "CSV of static tokens: token,user,uid[,\"group1,group2\"]"),
@@ -68,7 +67,8 @@ const IGNORED_VALUE: &str = "
     coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
     coordinated-leadership-retry-period cors-allowed-origins debug-socket-path
     default-not-ready-toleration-seconds default-unreachable-toleration-seconds
-    default-watch-cache-size delete-collection-workers disabled-metrics egress-selector-config-file
+    default-watch-cache-size delete-collection-workers disable-admission-plugins disabled-metrics
+    enable-admission-plugins egress-selector-config-file
     emulated-version encryption-provider-config endpoint-reconciler-type etcd-cafile etcd-certfile
     etcd-compaction-interval etcd-count-metric-poll-period etcd-db-metric-poll-interval
     etcd-healthcheck-timeout etcd-keyfile etcd-prefix etcd-readycheck-timeout etcd-servers
@@ -86,7 +86,7 @@ const IGNORED_VALUE: &str = "
     requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
     requestheader-username-headers runtime-config
     service-account-jwks-uri service-account-max-token-expiration
-    service-account-signing-endpoint service-cluster-ip-range service-node-port-range
+    service-account-signing-endpoint service-node-port-range
     show-hidden-metrics-for-version shutdown-delay-duration shutdown-send-retry-after
     shutdown-watch-termination-grace-period storage-backend
     storage-initialization-timeout storage-media-type strict-transport-security-directives

@@ -2,6 +2,7 @@
 //! certificate files and exit codes. envtest and scripts that start kube-apiserver can start it
 //! under that name.
 
+mod access;
 mod certificates;
 mod flags;
 mod run;

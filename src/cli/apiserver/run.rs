@@ -4,19 +4,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::certificates;
 use super::flags::{self, Flags};
+use super::{access, certificates};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::signals::Signals;
 use crate::cli::{child, output};
-use crate::embed::{ControlPlane, KUBERNETES_VERSION};
+use crate::embed::{ControlPlane, KUBERNETES_VERSION, ServiceRange};
 use crate::playground::write_private;
 use crate::tui::text::printable;
 
 /// kube-apiserver's port.
 const PORT: &str = "6443";
-/// Modes of `--authorization-mode`. (kubernetes 1.36: pkg/kubeapiserver/authorizer/modes)
-const MODES: [&str; 6] = ["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"];
 
 /// Runs the server until a signal or until the command after `--` has ended.
 pub(in crate::cli) async fn run(arguments: &[String]) -> Result<ExitCode, CliError> {
@@ -81,17 +79,22 @@ impl Plan {
                  \"{port}\": invalid syntax"
             )
         })?;
-        for mode in flags.list("authorization-mode") {
-            if !MODES.contains(&mode) {
-                return Err(format!("authorization-mode \"{mode}\" is not a valid mode"));
-            }
-        }
-        let mut builder = ControlPlane::builder().address(address).port(port).without_controllers();
+        let mut builder = ControlPlane::builder()
+            .address(address)
+            .port(port)
+            .access(access::of(flags)?)
+            .without_controllers();
         if let Some(serving) = certificates::serving(flags, address)? {
             builder = builder.serving_certificate(serving);
         }
         if let Some(path) = flags.last("client-ca-file") {
             builder = builder.client_authorities(&certificates::read(path)?);
+        }
+        if let Some(range) = flags.last("service-cluster-ip-range") {
+            let range = ServiceRange::parse(range).ok_or_else(|| {
+                format!("specified --service-cluster-ip-range {range:?} is not an IPv4 block")
+            })?;
+            builder = builder.service_range(range);
         }
         Ok(Self { address, port, builder })
     }

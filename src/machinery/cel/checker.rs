@@ -296,14 +296,15 @@ impl Checker<'_> {
         if fits { Type::Bool } else { Type::Error }
     }
 
-    /// The type that takes both, or an error.
-    fn join(&mut self, at: u32, previous: Option<Type>, current: Type) -> Type {
-        let Some(previous) = previous else { return current };
-        if self.mapping.assign(&previous, &current) {
-            return most_general(&previous, &current);
+    /// The type that takes both. `validators` refuses literals of mixed types.
+    fn join(&mut self, previous: Option<Type>, current: Type) -> Type {
+        match previous {
+            None => current,
+            Some(previous) if self.mapping.assign(&previous, &current) => {
+                most_general(&previous, &current)
+            }
+            Some(_) => Type::Dyn,
         }
-        self.report(at, format!("expected type '{previous}' but found '{current}'"));
-        Type::Error
     }
 
     /// The type of a part that may be written `?part`.
@@ -330,7 +331,7 @@ impl Checker<'_> {
         let mut joined = None;
         for element in elements {
             let kind = self.part(&mut element.value, element.optional);
-            joined = Some(self.join(element.value.at, joined, kind));
+            joined = Some(self.join(joined, kind));
         }
         Type::list(joined.unwrap_or_else(|| self.mapping.fresh()))
     }
@@ -340,9 +341,9 @@ impl Checker<'_> {
         let (mut keys, mut values) = (None, None);
         for entry in entries {
             let key = self.part(&mut entry.key, false);
-            keys = Some(self.join(entry.key.at, keys, key));
+            keys = Some(self.join(keys, key));
             let value = self.part(&mut entry.value, entry.optional);
-            values = Some(self.join(entry.value.at, values, value));
+            values = Some(self.join(values, value));
         }
         let keys = keys.unwrap_or_else(|| self.mapping.fresh());
         Type::map(keys, values.unwrap_or_else(|| self.mapping.fresh()))

@@ -160,8 +160,10 @@ impl CostRule {
 
     fn of_overload(overload: &str) -> Self {
         match overload {
-            "starts_with_string" | "ends_with_string" | "string_to_bytes" | "bytes_to_string"
-            | "strings_quote" | "string_format" => Self::Size(0, TRAVERSAL),
+            "starts_with_string" | "ends_with_string" => Self::Size(1, TRAVERSAL),
+            "string_to_bytes" | "bytes_to_string" | "strings_quote" | "string_format" => {
+                Self::Size(0, TRAVERSAL)
+            }
             "in_list" => Self::Size(1, 1.0),
             "less_string"
             | "greater_string"

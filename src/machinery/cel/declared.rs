@@ -42,6 +42,11 @@ impl Declared {
         Some(Arc::new(declare(node, is_resource, name)?))
     }
 
+    /// The type.
+    pub fn kind(&self) -> &Type {
+        &self.kind
+    }
+
     /// How often a value of this type may be in one request.
     pub fn cardinality_max(&self) -> u64 {
         REQUEST_MAX / (self.size_min + 1)

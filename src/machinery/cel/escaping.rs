@@ -66,25 +66,29 @@ pub(super) fn escape(name: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(escaped))
 }
 
-/// The property of an identifier; `None` if no property has it.
-pub(super) fn unescape(name: &str) -> Option<Cow<'_, str>> {
+/// The property of an identifier.
+pub(super) fn unescape(name: &str) -> Cow<'_, str> {
     if !name.contains("__") {
-        return Some(Cow::Borrowed(name));
+        return Cow::Borrowed(name);
     }
     let keyword = name.strip_prefix("__").and_then(|name| name.strip_suffix("__"));
     if let Some(keyword) = keyword.filter(|keyword| RESERVED.contains(keyword)) {
-        return Some(Cow::Borrowed(keyword));
+        return Cow::Borrowed(keyword);
     }
     let mut unescaped = String::with_capacity(name.len());
     let mut rest = name;
-    while let Some(at) = rest.find("__") {
-        unescaped.push_str(&rest[..at]);
-        let (plain, escape) = ESCAPES.iter().find(|(_, escape)| rest[at..].starts_with(escape))?;
-        unescaped.push_str(plain);
-        rest = &rest[at + escape.len()..];
+    'next: while let Some(first) = rest.chars().next() {
+        for (plain, escape) in ESCAPES {
+            if let Some(after) = rest.strip_prefix(escape) {
+                unescaped.push_str(plain);
+                rest = after;
+                continue 'next;
+            }
+        }
+        unescaped.push(first);
+        rest = &rest[first.len_utf8()..];
     }
-    unescaped.push_str(rest);
-    Some(Cow::Owned(unescaped))
+    Cow::Owned(unescaped)
 }
 
 #[cfg(test)]
@@ -101,13 +105,13 @@ mod tests {
             ("a___b", "a__underscores___b"),
             ("namespace", "__namespace__"),
             ("_a", "_a"),
+            ("_-", "___dash__"),
         ] {
             assert_eq!(escape(name).as_deref(), Some(escaped), "{name}");
-            assert_eq!(unescape(escaped).as_deref(), Some(name), "{escaped}");
+            assert_eq!(unescape(escaped), name, "{escaped}");
         }
         for name in ["", "1a", "a b", "ä", "$ref", "a@"] {
             assert_eq!(escape(name), None, "{name}");
         }
-        assert_eq!(unescape("a__b"), None);
     }
 }

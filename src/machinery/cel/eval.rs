@@ -83,10 +83,14 @@ impl<'m, 'a> Machine<'m, 'a> {
                 _ => Ok(Val::Bool(true)),
             },
             Step::Equal { parts, negated, cost } => {
-                let args = [self.run(&parts.0)?, self.run(&parts.1)?];
-                let value = Val::Bool(equality::equal(&args[0], &args[1])? != *negated);
-                self.charge(cost.before(&args) + cost.after(&value))?;
-                Ok(value)
+                let mut failure = None;
+                let args = [&parts.0, &parts.1].map(|part| self.argument(part, &mut failure));
+                let equal = match failure {
+                    Some(error) => Err(error),
+                    None => equality::equal(&args[0], &args[1]),
+                };
+                self.charge(cost.before(&args))?;
+                equal.map(|equal| Val::Bool(equal != *negated))
             }
             Step::InConstants { value, constants } => {
                 let mut args = [self.run(value)?, constants.clone()];
@@ -94,12 +98,21 @@ impl<'m, 'a> Machine<'m, 'a> {
             }
             Step::Call { function, name, cost, args } => {
                 let mut values = smallvec::SmallVec::<[Val<'a>; 3]>::new();
-                for arg in args {
-                    values.push(self.run(arg)?);
+                let mut failure = None;
+                for (number, arg) in args.iter().enumerate() {
+                    values.push(self.argument(arg, &mut failure));
+                    // cel-go evaluates up to two arguments whatever comes of them.
+                    if let Some(error) = &failure
+                        && (error.is_fatal() || (args.len() > 2 && number + 1 < args.len()))
+                    {
+                        return Err(error.clone());
+                    }
                 }
-                let before = cost.before(&values);
                 // What is too expensive is not begun.
-                self.charge(before)?;
+                self.charge(cost.before(&values))?;
+                if let Some(error) = failure {
+                    return Err(error);
+                }
                 let value = function(name, &mut values)?;
                 self.charge(cost.after(&value))?;
                 Ok(value)
@@ -108,6 +121,20 @@ impl<'m, 'a> Machine<'m, 'a> {
             Step::Map { entries } => self.map(entries),
             Step::Fold(fold) => self.fold(fold),
             other => self.run(other),
+        }
+    }
+
+    /// An argument's value; null stands for the first error's.
+    fn argument(&mut self, step: &Step, failure: &mut Option<EvalError>) -> Val<'a> {
+        match self.run(step) {
+            Ok(value) => value,
+            Err(error) => {
+                let fatal = error.is_fatal();
+                if fatal || failure.is_none() {
+                    *failure = Some(error);
+                }
+                Val::Null
+            }
         }
     }
 
@@ -132,6 +159,12 @@ impl<'m, 'a> Machine<'m, 'a> {
     }
 
     fn list(&mut self, elements: &[(Step, bool)]) -> Evaluated<'a> {
+        let values = self.items(elements);
+        self.charge(super::cost::LIST_CREATE)?;
+        values.map(Val::list)
+    }
+
+    fn items(&mut self, elements: &[(Step, bool)]) -> Result<Vec<Val<'a>>, EvalError> {
         let mut values = Vec::with_capacity(elements.len());
         for (element, optional) in elements {
             match (self.run(element)?, optional) {
@@ -141,11 +174,16 @@ impl<'m, 'a> Machine<'m, 'a> {
                 (value, true) => return Err(not_optional(&value)),
             }
         }
-        self.charge(super::cost::LIST_CREATE)?;
-        Ok(Val::list(values))
+        Ok(values)
     }
 
     fn map(&mut self, entries: &[(Step, Step, bool)]) -> Evaluated<'a> {
+        let made = self.entries(entries);
+        self.charge(super::cost::MAP_CREATE)?;
+        made.map(Val::map)
+    }
+
+    fn entries(&mut self, entries: &[(Step, Step, bool)]) -> Result<Entries<'a>, EvalError> {
         let mut made = Entries::with_capacity(entries.len());
         for (key, value, optional) in entries {
             let key = self.run(key)?;
@@ -163,8 +201,7 @@ impl<'m, 'a> Machine<'m, 'a> {
                 return Err(EvalError::new(format!("Failed with repeated key {shown}")));
             }
         }
-        self.charge(super::cost::MAP_CREATE)?;
-        Ok(Val::map(made))
+        Ok(made)
     }
 
     fn fold(&mut self, fold: &Fold) -> Evaluated<'a> {

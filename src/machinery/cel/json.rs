@@ -84,7 +84,7 @@ pub(super) fn field<'a>(
     if !shape.has_fields() {
         return Some(convert(map.get(name)?, shape.property(name)?));
     }
-    let name = escaping::unescape(name)?;
+    let name = escaping::unescape(name);
     Some(convert(map.get(&*name)?, shape.property(&name)?))
 }
 

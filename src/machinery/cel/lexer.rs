@@ -71,7 +71,7 @@ impl Lexer<'_> {
             if let Some(token) = self.token() {
                 return Some(Lexeme { token, start: start as u32, end: self.at as u32 });
             }
-            self.at = self.at.max(start + 1);
+            self.at = self.at.max(start + 1).min(self.text.len());
             let shown: String = self.text[start..self.at].iter().collect();
             let shown = shown.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
             let message = format!("Syntax error: token recognition error at: '{shown}'");
@@ -220,7 +220,8 @@ impl Lexer<'_> {
                 break;
             }
             let escape = !raw && self.peek(0) == '\\';
-            self.at += if escape { 2 } else { 1 };
+            // A backslash may be the last character.
+            self.at = (self.at + if escape { 2 } else { 1 }).min(self.text.len());
         }
         let token = literal(&self.text[content..self.at], bytes, raw);
         self.at += width;

@@ -53,12 +53,17 @@ mod macros;
 mod parser;
 mod plan;
 mod program;
+pub mod rules;
 mod source;
 mod time;
 mod types;
 mod validators;
 mod value;
 
+#[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
 

@@ -106,7 +106,7 @@ impl Planner<'_> {
     fn step(&mut self, expression: &Expr) -> Planned {
         Ok(match &expression.kind {
             Kind::Literal(value) => Step::Constant(value.clone()),
-            Kind::Ident(name) => charged(1, self.ident(name)),
+            Kind::Ident(name) => charged_root(self.ident(name), true),
             Kind::Select { .. } => return self.attribute(expression, true),
             Kind::Call { function, .. }
                 if matches!(
@@ -156,7 +156,7 @@ impl Planner<'_> {
     /// for every further part.
     fn attribute(&mut self, expression: &Expr, charge_root: bool) -> Planned {
         match &expression.kind {
-            Kind::Ident(name) => Ok(charged(u64::from(charge_root), self.ident(name))),
+            Kind::Ident(name) => Ok(charged_root(self.ident(name), charge_root)),
             Kind::Select { operand, field, test_only } => {
                 if let Kind::Ident(name) = &operand.kind
                     && self.environment.is_lazy(name)
@@ -334,6 +334,12 @@ impl Planner<'_> {
         let two_variables = fold.variable2.is_some();
         Ok(Step::Fold(Box::new(Fold { range, init, condition, step, result, two_variables })))
     }
+}
+
+/// A variable costs one, a type nothing.
+fn charged_root(root: Step, is_charged: bool) -> Step {
+    let is_constant = matches!(root, Step::Constant(_));
+    charged(u64::from(is_charged && !is_constant), root)
 }
 
 fn charged(cost: u64, step: Step) -> Step {

@@ -37,7 +37,7 @@ impl Program {
         let shown = |issues| CompileError(source.show(issues));
         let mut tree = parser::parse(&source).map_err(shown)?;
         let checked = checker::check(environment, &mut tree).map_err(shown)?;
-        validators::check(&tree).map_err(shown)?;
+        validators::check(&checked, &tree).map_err(shown)?;
         let step = plan::plan(environment, &checked, &tree)
             .map_err(|error| CompileError(format!("program instantiation failed: {error}")))?;
         let cost_max = super::estimate::cost_max(environment, &checked, &tree);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cel;
 use super::definition::{
     Cell, Column, Conversion, Origin, ResourceDefinition, ScalePaths, Serving, Strategy,
     Subresources, WebhookConversion,
@@ -54,6 +55,23 @@ pub fn definitions_of(crd: &Value) -> Result<Vec<ResourceDefinition>, Vec<Cause>
     }
     definitions.sort_by_key(|definition| !definition.serving.stored);
     Ok(definitions)
+}
+
+/// What is wrong with the rules (`x-kubernetes-validations`) of a CustomResourceDefinition whose
+/// schemas are right: compiles all of them and estimates what they cost.
+fn check_rules(crd: &Value) -> Vec<Cause> {
+    let versions = array(&crd["spec"], "versions");
+    let shared = is_shared(versions, "schema");
+    let mut causes = Vec::new();
+    for (number, version) in versions.iter().enumerate().take(if shared { 1 } else { usize::MAX }) {
+        let prefix = match shared {
+            true => "spec.validation.openAPIV3Schema".to_owned(),
+            false => format!("spec.versions[{number}].schema.openAPIV3Schema"),
+        };
+        let schema = schema::compile(&version["schema"]["openAPIV3Schema"]);
+        causes.extend(cel::rules::check(&schema, &prefix));
+    }
+    causes
 }
 
 /// Whether all versions say the same about a field, which kube-apiserver then reports above the

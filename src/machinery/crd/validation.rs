@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::approval::{self, Approval, approval, is_protected_group};
 use super::report::Report;
-use super::{array, conversion_rules, is_shared, text, version_rules};
+use super::{array, check_rules, conversion_rules, is_shared, text, version_rules};
 use crate::machinery::names;
 use crate::machinery::schema;
 use crate::machinery::status::Cause;
@@ -41,7 +41,7 @@ const AT_ROOT: [&str; 22] = [
 
 /// Checks a definition that is to be stored; `old` is the stored one, `None` on create. Metadata is
 /// checked by whoever checks that of all kinds, but for the name's relation to the spec. Rules of
-/// `x-kubernetes-validations` are not compiled.
+/// `x-kubernetes-validations` are compiled if nothing else is wrong and the spec is a new one.
 pub fn validate(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut report = Report::default();
     if old.is_none() {
@@ -55,6 +55,10 @@ pub fn validate(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
     stored_versions(crd, &mut report);
     approved(crd, old, &mut report);
     preserve_unknown(&crd["spec"], old, &mut report);
+    let is_new = old.is_none_or(|old| old["spec"] != crd["spec"]);
+    if report.causes.is_empty() && is_new {
+        return check_rules(crd);
+    }
     report.causes
 }
 

@@ -7,6 +7,7 @@ use super::Writer;
 use super::compare::{Comparison, compare};
 use super::entries::{self, Entry, Operation};
 use super::field_set::FieldSet;
+use super::last_applied;
 use super::merge::merge;
 use super::others::Others;
 use super::remove::remove;
@@ -65,13 +66,7 @@ pub fn apply(
         }
     };
     let set = FieldSet::from_value(&config, shape);
-    let mut managers: Vec<(Entry, FieldSet)> = list
-        .into_iter()
-        .map(|entry| {
-            let set = FieldSet::from_json(&Value::Object(entry.fields.clone()));
-            (entry, set)
-        })
-        .collect();
+    let mut managers: Vec<(Entry, FieldSet)> = list.into_iter().map(with_fields).collect();
 
     let mut result = match last {
         Some(last) if !last.is_empty() => {
@@ -86,7 +81,11 @@ pub fn apply(
         _ => merged,
     };
     let comparison = compare(&object, &result, schema);
-    settle(&mut managers, (&comparison, others), force)?;
+    let uncontested = || match writer.manager {
+        last_applied::KUBECTL => last_applied::uncontested(&object, writer.api_version, schema),
+        _ => None,
+    };
+    settle(&mut managers, (&comparison, others), force, uncontested)?;
 
     own.fields = match set.difference(&unowned()).to_json() {
         Value::Object(fields) => fields,
@@ -100,7 +99,16 @@ pub fn apply(
         ..entry
     });
     put_managed_fields(&mut result, entries::encode(entries.chain([own]).collect()));
+    if writer.manager == last_applied::KUBECTL {
+        last_applied::refresh(&mut result, &config);
+    }
     Ok(result)
+}
+
+/// An entry, and its fields as a set.
+fn with_fields(entry: Entry) -> (Entry, FieldSet) {
+    let set = FieldSet::from_json(&Value::Object(entry.fields.clone()));
+    (entry, set)
 }
 
 /// The configuration without a null creationTimestamp, which Go clients send and nobody means.
@@ -146,11 +154,13 @@ fn prune(merged: &Value, last: &FieldSet, owned: &FieldSet, shape: Shape<'_>) ->
     without(&gone)
 }
 
-/// Takes changed and removed fields from the other managers, or refuses with a conflict.
+/// Takes changed and removed fields from the other managers, or refuses with a conflict; fields
+/// that are `uncontested` are none.
 fn settle(
     managers: &mut Vec<(Entry, FieldSet)>,
     (comparison, others): (&Comparison, &Others),
     force: Force,
+    uncontested: impl FnOnce() -> Option<FieldSet>,
 ) -> Result<()> {
     let of = |entry: &Entry| others.get(&entry.api_version).map_or(comparison, |it| &it.comparison);
     let taken = |entry: &Entry| of(entry).modified.union(&of(entry).added);
@@ -160,6 +170,14 @@ fn settle(
             .map(|(entry, set)| (entry.describe(), set.intersection(&taken(entry))))
             .filter(|(_, set)| !set.is_empty())
             .collect();
+        if !conflicts.is_empty()
+            && let Some(uncontested) = uncontested()
+        {
+            for (_, set) in &mut conflicts {
+                *set = set.difference(&uncontested);
+            }
+            conflicts.retain(|(_, set)| !set.is_empty());
+        }
         if !conflicts.is_empty() {
             conflicts.sort_by(|a, b| a.0.cmp(&b.0));
             return Err(conflict(&conflicts));

@@ -13,6 +13,7 @@ mod apply;
 mod compare;
 mod entries;
 mod field_set;
+mod last_applied;
 mod merge;
 mod others;
 mod remove;

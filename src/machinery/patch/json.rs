@@ -230,15 +230,16 @@ pub fn go_error(body: &[u8], error: &serde_json::Error) -> String {
         return "unexpected end of JSON input".to_owned();
     }
     let message = error.to_string();
+    if message.starts_with("recursion limit exceeded") {
+        return "exceeded max depth".to_owned();
+    }
     let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
-    let offending = line
-        .and_then(|line| std::str::from_utf8(line).ok())
-        .and_then(|line| line.get(error.column().saturating_sub(1)..)?.chars().next())
-        .unwrap_or('\0');
+    let offending = line.and_then(|line| line.get(error.column().saturating_sub(1))).copied();
+    let offending = offending.unwrap_or_default();
     let place = if message.starts_with("trailing characters") {
         "after top-level value"
     } else if message.starts_with("key must be a string")
-        || (message.starts_with("trailing comma") && offending == '}')
+        || (message.starts_with("trailing comma") && offending == b'}')
     {
         "looking for beginning of object key string"
     } else if message.starts_with("expected `:`") {
@@ -250,7 +251,21 @@ pub fn go_error(body: &[u8], error: &serde_json::Error) -> String {
     } else {
         "looking for beginning of value"
     };
-    format!("invalid character '{offending}' {place}")
+    format!("invalid character {} {place}", quote_byte(offending))
+}
+
+/// A byte as Go's decoder quotes it: as if it were a character.
+fn quote_byte(byte: u8) -> String {
+    match byte {
+        b'\'' => r"'\''".to_owned(),
+        b'\\' => r"'\\'".to_owned(),
+        b'\n' => r"'\n'".to_owned(),
+        b'\r' => r"'\r'".to_owned(),
+        b'\t' => r"'\t'".to_owned(),
+        0..0x20 | 0x7f => format!("'\\x{byte:02x}'"),
+        0x80..=0xa0 | 0xad => format!("'\\u{byte:04x}'"),
+        _ => format!("'{}'", char::from(byte)),
+    }
 }
 
 #[cfg(test)]

@@ -201,9 +201,7 @@ impl Walk {
             ("bool", Wire::Varint(value)) => Ok((value != 0).into()),
             ("int32", Wire::Varint(value)) => Ok(int32(value).into()),
             ("int64", Wire::Varint(value)) => Ok(value.cast_signed().into()),
-            ("double", Wire::Fixed64(value)) => Number::from_f64(f64::from_bits(value))
-                .map(Value::Number)
-                .ok_or(Error::Malformed("a number that JSON does not have")),
+            ("double", Wire::Fixed64(value)) => double(f64::from_bits(value)),
             _ => Err(WRONG_TYPE),
         }
     }
@@ -241,6 +239,18 @@ pub(super) fn varint(wire: Wire<'_>) -> Result<u64, Error> {
 #[expect(clippy::cast_possible_truncation, reason = "protobuf cuts integers to their type")]
 pub(super) fn int32(value: u64) -> i32 {
     value as i32
+}
+
+/// A double: Go writes whole ones without a fraction, save for those that it writes with an exponent.
+#[expect(clippy::cast_possible_truncation, reason = "only what an i64 holds is cast")]
+fn double(value: f64) -> Result<Value, Error> {
+    /// Above this not every integer is a double.
+    const WHOLE_MAX: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+        return Ok((value as i64).into());
+    }
+    let number = Number::from_f64(value).map(Value::Number);
+    number.ok_or(Error::Malformed("a number that JSON does not have"))
 }
 
 fn is_zero(value: &Value) -> bool {

@@ -49,6 +49,9 @@ fn time(_: &mut Walk, message: &[u8], _: usize) -> Result<Value, Error> {
         return Ok(Value::Null);
     }
     let (seconds, _) = seconds_and_nanos(message)?;
+    if seconds == ZERO_TIME {
+        return Ok(Value::Null);
+    }
     let time = Timestamp::from_second(seconds).map_err(|_| OUT_OF_RANGE)?;
     Ok(time.to_string().into())
 }
@@ -58,9 +61,15 @@ fn micro_time(_: &mut Walk, message: &[u8], _: usize) -> Result<Value, Error> {
         return Ok(Value::Null);
     }
     let (seconds, nanos) = seconds_and_nanos(message)?;
+    if (seconds, nanos) == (ZERO_TIME, 0) {
+        return Ok(Value::Null);
+    }
     let time = Timestamp::new(seconds, nanos / 1000 * 1000).map_err(|_| OUT_OF_RANGE)?;
     Ok(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string().into())
 }
+
+/// Go's zero time, the beginning of the year 1, as a Unix time; its JSON is null.
+const ZERO_TIME: i64 = -62_135_596_800;
 
 const OUT_OF_RANGE: Error = Error::Malformed("a time out of range");
 

@@ -1,5 +1,9 @@
 //! Bodies that Go clients sent, and bodies made up.
 
+mod encoder;
+mod generator;
+mod round_trips;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Number, Value};
 
+use super::canonical;
 use super::formats::Format;
 use super::{Draft, ListType, NodeType};
 
@@ -37,6 +38,9 @@ pub(crate) struct NodeData {
     pub(super) additional_bool: Option<bool>,
     /// Whether a property or the map's value has a default; lets defaulting skip the rest.
     pub(super) child_defaults: bool,
+    /// Whether something here or below has a form of its own in Go (built-in kinds only); lets
+    /// canonicalising skip the rest.
+    pub(super) canonical: bool,
     /// Sorted by name.
     pub(super) properties: Box<[(Box<str>, Index)]>,
     /// Values of a map.
@@ -243,6 +247,7 @@ impl Builder {
             node.child_defaults = children.any(|child| defaulted[child as usize])
                 || node.additional.is_some_and(|child| defaulted[child as usize]);
         }
+        mark_canonical(&mut self.nodes);
         Arena { nodes: self.nodes }
     }
 
@@ -254,6 +259,33 @@ impl Builder {
             *pattern = shared.or_insert_with(|| pattern.clone()).clone();
         }
         data
+    }
+}
+
+/// Marks nodes above those with a canonical form. Named shapes may refer to each other in circles,
+/// so that it takes rounds.
+fn mark_canonical(nodes: &mut [NodeData]) {
+    // Only built-in kinds have named shapes; what users define stays as they write it.
+    if nodes.iter().all(|node| node.name.is_none()) {
+        return;
+    }
+    for node in &mut *nodes {
+        node.canonical = canonical::is_canonical(node);
+    }
+    loop {
+        let marked: Vec<bool> = nodes.iter().map(|node| node.canonical).collect();
+        let mut changed = false;
+        for node in nodes.iter_mut().filter(|node| !node.canonical) {
+            let mut below = node.properties.iter().map(|(_, index)| *index);
+            let found = below.any(|index| marked[index as usize])
+                || node.additional.is_some_and(|index| marked[index as usize])
+                || node.items.is_some_and(|index| marked[index as usize]);
+            node.canonical = found;
+            changed |= found;
+        }
+        if !changed {
+            return;
+        }
     }
 }
 

@@ -7,8 +7,17 @@ use serde_json::{Map, Number, Value};
 use super::NodeType;
 use super::arena::{Arena, Index, NodeData};
 use super::formats::Format;
+use super::go_errors;
 use super::path::Path;
+use crate::machinery::quantity::Quantity;
 use crate::machinery::status::Cause;
+
+/// The decoder's message for one value of a type; `None` if it fits.
+pub(super) fn message(arena: &Arena, node: &NodeData, value: &Value) -> Option<String> {
+    let mut walk = Walk { arena, causes: Vec::new() };
+    walk.value(node, value, &Path::Root, "");
+    walk.causes.into_iter().next().map(|cause| cause.message)
+}
 
 pub(super) fn validate(arena: &Arena, root: Index, object: &Value) -> Vec<Cause> {
     let mut walk = Walk { arena, causes: Vec::new() };
@@ -42,8 +51,10 @@ impl<'a> Walk<'a> {
             (NodeType::Boolean, Value::Bool(_)) | (NodeType::Number, Value::Number(_)) => {}
             (NodeType::IntOrString, Value::String(_) | Value::Number(_)) => {}
             (NodeType::Any, Value::String(text)) => {
-                if is_quantity(node) && !is_quantity_text(text) {
-                    self.push(QUANTITY_FORM.to_owned(), path);
+                if is_quantity(node)
+                    && let Err(why) = Quantity::parse(text)
+                {
+                    self.push(why.to_string(), path);
                 }
             }
             (NodeType::Any, _) => {}
@@ -76,32 +87,16 @@ impl<'a> Walk<'a> {
         let facts = node.facts.as_deref();
         let Some(format) = facts.and_then(|facts| facts.checked_format) else { return };
         let is_micro_time = node.name.as_deref().is_some_and(|name| name.ends_with(".MicroTime"));
-        if format.accepts(text) && (!is_micro_time || has_microseconds(text)) {
-            return;
+        let message = match format {
+            Format::Byte => {
+                go_errors::base64(text).map(|at| format!("illegal base64 data at input byte {at}"))
+            }
+            Format::DateTime => go_errors::time(text, is_micro_time),
+            _ => None,
+        };
+        if let Some(message) = message {
+            self.push(message, path);
         }
-        let quoted = Value::from(text);
-        if is_micro_time && format.accepts(text) {
-            let rest = text.get(19..).unwrap_or_default();
-            self.push(
-                format!(
-                    "parsing time {quoted} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \
-                     {} as \".000000\"",
-                    Value::from(rest)
-                ),
-                path,
-            );
-            return;
-        }
-        self.push(
-            match format {
-                Format::Byte => "illegal base64 data at input byte 0".to_owned(),
-                _ => format!(
-                    "parsing time {quoted} as \"2006-01-02T15:04:05Z07:00\": \
-                     cannot parse {quoted} as \"2006\""
-                ),
-            },
-            path,
-        );
     }
 
     fn mismatch(&mut self, node: &NodeData, found: &str, path: &Path<'_>, owner: &str) {
@@ -124,32 +119,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a time has the six digits of a second that a MicroTime must have.
-fn has_microseconds(time: &str) -> bool {
-    let fraction = time.get(19..).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
-    fraction.bytes().take_while(u8::is_ascii_digit).count() == 6
-}
-
-const QUANTITY_FORM: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-
 fn is_quantity(node: &NodeData) -> bool {
     node.name.as_deref().is_some_and(|name| name.ends_with(".Quantity"))
-}
-
-fn is_quantity_text(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let suffix_at = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.');
-    let (number, suffix) = unsigned.split_at(suffix_at.unwrap_or(unsigned.len()));
-    let exponent = || {
-        let digits = suffix.strip_prefix(['e', 'E'])?;
-        digits.strip_prefix(['+', '-']).unwrap_or(digits).parse::<u32>().ok()
-    };
-    let units =
-        ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    number.bytes().any(|byte| byte.is_ascii_digit())
-        && number.bytes().filter(|byte| *byte == b'.').count() <= 1
-        && (units.contains(&suffix) || exponent().is_some())
 }
 
 fn fits(node: &NodeData, number: &Number) -> bool {

@@ -9,6 +9,7 @@
 //! change or refuse something.
 
 mod arena;
+mod canonical;
 mod compile;
 mod decode;
 mod defaulting;
@@ -16,12 +17,15 @@ mod document;
 mod field_path;
 mod fingerprint;
 mod formats;
+mod go_errors;
 mod go_regex;
 mod keywords;
 mod openapi_rules;
 mod path;
 mod pruning;
+mod ratcheting;
 mod render;
+mod restore;
 mod structural;
 mod validation;
 
@@ -32,6 +36,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cel::rules::RuleCell;
 use super::status::Cause;
 
 pub(crate) use arena::{Arena, Builder, Index};
@@ -39,6 +44,7 @@ pub(crate) use compile::{check, compile};
 pub(crate) use field_path::{Brackets, resolve};
 pub(crate) use formats::is_known as is_known_format;
 pub(crate) use keywords::Draft;
+pub(crate) use ratcheting::{correlated, is_unchanged};
 pub(crate) use render::component_reference;
 
 /// A compiled schema: a root node in a shared arena. Cheap to clone.
@@ -48,6 +54,8 @@ pub struct Schema {
     root: Index,
     /// Differs between schemas of one kind that prune or default differently.
     fingerprint: u64,
+    /// Rules of `x-kubernetes-validations`, found and compiled when they are first needed.
+    rules: Arc<RuleCell>,
 }
 
 /// One node of a schema. `Copy`; borrows the schema.
@@ -158,9 +166,14 @@ impl Schema {
         self.fingerprint
     }
 
+    /// Where the rules are kept.
+    pub(crate) fn rules(&self) -> &RuleCell {
+        &self.rules
+    }
+
     /// A schema in an arena whose nodes are known by their place: equal ones are the same node.
     pub(crate) fn new(arena: Arc<Arena>, root: Index) -> Self {
-        Self { arena, root, fingerprint: u64::from(root) + 1 }
+        Self { arena, root, fingerprint: u64::from(root) + 1, rules: Arc::default() }
     }
 
     /// The same with a fingerprint that holds beyond the arena.
@@ -299,6 +312,27 @@ pub fn validate(schema: &Schema, object: &Value) -> Vec<Cause> {
         return decode::validate(&schema.arena, schema.root, object);
     }
     validation::validate(&schema.arena, schema.root, object)
+}
+
+/// As `validate`, for an update of a custom resource: what was not changed is not reported.
+pub fn validate_update(schema: &Schema, new: &Value, old: &Value) -> Vec<Cause> {
+    let causes = validate(schema, new);
+    if causes.is_empty() || schema.is_built_in() {
+        return causes;
+    }
+    validation::validate_update(&schema.arena, schema.root, new, old)
+}
+
+/// Brings quantities, times and bytes of a built-in kind's object, which [`validate`] accepts, into
+/// the form in which Go writes them; metadata is left alone.
+pub fn canonicalise(schema: &Schema, object: &mut Value) {
+    canonical::canonicalise(&schema.arena, schema.root, object);
+}
+
+/// What Go's converter from maps to structs says of an object of a built-in kind that
+/// [`validate`] refuses; strategic merges are decoded by it.
+pub fn restore_error(schema: &Schema, object: &Value) -> Option<String> {
+    restore::error(&schema.arena, schema.root, object)
 }
 
 /// Whether a string has a format; formats that are not known accept everything.

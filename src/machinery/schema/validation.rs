@@ -9,21 +9,69 @@ use serde_json::{Map, Number, Value};
 use super::arena::{Arena, Facts, Index, NodeData};
 use super::formats::Format;
 use super::path::Path;
-use super::{ListType, NodeType};
+use super::ratcheting::{correlated, is_unchanged};
+use super::{ListType, Node, NodeType};
 use crate::machinery::status::Cause;
 
 pub(super) fn validate(arena: &Arena, root: Index, object: &Value) -> Vec<Cause> {
-    let mut walk = Walk { arena, causes: Vec::new() };
+    let mut walk = Walk { arena, causes: Vec::new(), old: None };
     walk.value(arena.node(root), object, &Path::Root);
+    walk.causes
+}
+
+/// As `validate`, without the errors of values that are what they were in `old`. Errors of lists
+/// that are sets or maps are not reported if the old object has such errors, too.
+pub(super) fn validate_update(arena: &Arena, root: Index, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut walk = Walk { arena, causes: Vec::new(), old: Some(Old { root, value: old }) };
+    walk.value(arena.node(root), new, &Path::Root);
+    let is_duplicate = |cause: &Cause| cause.reason == "FieldValueDuplicate";
+    if walk.causes.iter().any(is_duplicate) && validate(arena, root, old).iter().any(is_duplicate) {
+        walk.causes.retain(|cause| !is_duplicate(cause));
+    }
     walk.causes
 }
 
 struct Walk<'a> {
     arena: &'a Arena,
     causes: Vec<Cause>,
+    /// The value that is being looked at as it was, if that is known.
+    old: Option<Old<'a>>,
 }
 
-impl Walk<'_> {
+/// A value as it was.
+#[derive(Clone, Copy)]
+struct Old<'a> {
+    /// Its node.
+    root: Index,
+    value: &'a Value,
+}
+
+impl<'a> Walk<'a> {
+    /// A value below the one that is being looked at; `name` or `index` says where.
+    fn below(&mut self, child: Index, value: &Value, step: Step<'_>, path: &Path<'_>) {
+        let node = self.arena.node(child);
+        let Some(old) = self.old.take() else { return self.value(node, value, path) };
+        let type_meta = |name: &str| matches!(name, "apiVersion" | "kind");
+        let before = match step {
+            // What an object is cannot be seen to change.
+            Step::Name(name) if matches!(path, Path::Field(Path::Root, _)) && type_meta(name) => {
+                None
+            }
+            Step::Name(name) => old.value.get(name),
+            Step::Item(index) => old.item(self.arena, value, index),
+        };
+        self.old = before.map(|value| Old { root: child, value });
+        let known = self.causes.len();
+        self.value(node, value, path);
+        if self.causes.len() > known
+            && let Some(before) = before
+            && is_unchanged(Node { arena: self.arena, index: child }, value, before)
+        {
+            self.causes.truncate(known);
+        }
+        self.old = Some(old);
+    }
+
     fn value(&mut self, node: &NodeData, value: &Value, path: &Path<'_>) {
         let facts = node.facts.as_deref();
         if value.is_null() && node.nullable {
@@ -162,10 +210,10 @@ impl Walk<'_> {
         }
         for (name, value) in map {
             match node.property(name) {
-                Some(child) => self.value(self.arena.node(child), value, &path.field(name)),
+                Some(child) => self.below(child, value, Step::Name(name), &path.field(name)),
                 None => {
                     if let Some(child) = node.additional {
-                        self.value(self.arena.node(child), value, &path.key(name));
+                        self.below(child, value, Step::Name(name), &path.key(name));
                     }
                 }
             }
@@ -194,9 +242,8 @@ impl Walk<'_> {
             }
         }
         if let Some(items) = node.items {
-            let items = self.arena.node(items);
             for (index, item) in list.iter().enumerate() {
-                self.value(items, item, &path.item(index));
+                self.below(items, item, Step::Item(index), &path.item(index));
             }
         }
         match node.list_type {
@@ -302,7 +349,7 @@ impl Walk<'_> {
     }
 
     fn try_branch(&self, branch: Index, value: &Value, path: &Path<'_>) -> Vec<Cause> {
-        let mut walk = Walk { arena: self.arena, causes: Vec::new() };
+        let mut walk = Walk { arena: self.arena, causes: Vec::new(), old: None };
         walk.value(self.arena.node(branch), value, path);
         walk.causes
     }
@@ -323,6 +370,21 @@ impl Walk<'_> {
 
     fn push(&mut self, reason: &str, message: String, path: &Path<'_>) {
         self.causes.push(Cause { reason: reason.into(), message, field: path.to_string() });
+    }
+}
+
+/// From a value to one below it.
+enum Step<'a> {
+    Name(&'a str),
+    Item(usize),
+}
+
+impl<'a> Old<'a> {
+    /// The item that corresponds to one of the new list.
+    fn item(&self, arena: &'a Arena, item: &Value, index: usize) -> Option<&'a Value> {
+        let node = Node { arena, index: self.root };
+        let list = self.value.as_array().filter(|_| node.list_type() == ListType::Map)?;
+        correlated(node, list, item, index)
     }
 }
 

@@ -5,6 +5,7 @@ use super::core_columns::{
     CONFIG_MAP, ENDPOINTS, EVENT, NAMESPACE, NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD,
     SECRET, SERVICE, SERVICE_ACCOUNT,
 };
+use super::further_columns as further;
 use super::group_columns::{
     API_SERVICE, CERTIFICATE_SIGNING_REQUEST, CLUSTER_ROLE_BINDING, CONTROLLER_REVISION, CRON_JOB,
     CSI_DRIVER, CSI_NODE, DAEMON_SET, DEPLOYMENT, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, JOB,
@@ -96,6 +97,31 @@ pub(super) fn of_kind(group: &str, kind: &str) -> Option<&'static [BuiltIn]> {
         ("certificates.k8s.io", "CertificateSigningRequest") => CERTIFICATE_SIGNING_REQUEST,
         ("node.k8s.io", "RuntimeClass") => RUNTIME_CLASS,
         ("apiregistration.k8s.io", "APIService") => API_SERVICE,
+        _ => return further_kind(group, kind),
+    })
+}
+
+fn further_kind(group: &str, kind: &str) -> Option<&'static [BuiltIn]> {
+    Some(match (group, kind) {
+        ("", "ReplicationController") => further::REPLICATION_CONTROLLER,
+        ("", "PodTemplate") => further::POD_TEMPLATE,
+        ("", "ResourceQuota") => further::RESOURCE_QUOTA,
+        ("autoscaling", "HorizontalPodAutoscaler") => further::AUTOSCALER,
+        ("storage.k8s.io", "VolumeAttributesClass") => further::VOLUME_ATTRIBUTES_CLASS,
+        ("storage.k8s.io", "CSIStorageCapacity") => further::STORAGE_CAPACITY,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => further::FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => further::PRIORITY_LEVEL,
+        ("networking.k8s.io", "IPAddress") => further::IP_ADDRESS,
+        ("networking.k8s.io", "ServiceCIDR") => further::SERVICE_CIDR,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => further::VALIDATING_POLICY,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => further::MUTATING_POLICY,
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
+        ) => further::POLICY_BINDING,
+        ("resource.k8s.io", "ResourceClaim") => further::RESOURCE_CLAIM,
+        ("resource.k8s.io", "ResourceClaimTemplate" | "DeviceClass") => further::AGE_ONLY,
+        ("resource.k8s.io", "ResourceSlice") => further::RESOURCE_SLICE,
         _ => return None,
     })
 }

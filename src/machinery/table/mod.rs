@@ -6,6 +6,7 @@
 
 mod builtin;
 mod core_columns;
+mod further_columns;
 mod group_columns;
 mod printers;
 mod render;

@@ -39,7 +39,7 @@ fn built_in_kinds_have_names_of_discovery() {
     assert!(kind(&table, "Deployment").subresources.scale.is_some());
     assert_eq!(&*kind(&table, "Endpoints").singular, "endpoints");
     assert_eq!(&*kind(&table, "Lease").group, "coordination.k8s.io");
-    assert_eq!(table.definitions.len(), 59);
+    assert_eq!(table.definitions.len(), 60);
 }
 
 #[test]

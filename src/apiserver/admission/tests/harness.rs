@@ -67,6 +67,23 @@ impl Engine {
         media: &str,
         body: Value,
     ) -> Answer {
+        let admin = Identity::administrator("admin");
+        self.send_as(admin, method, path, (media, body)).await
+    }
+
+    /// Posts as a user who is in no group of his own.
+    pub(super) async fn post_as(&self, user: &str, path: &str, body: Value) -> Answer {
+        let identity = Identity::new(user, ["system:authenticated"]);
+        self.send_as(identity, Method::POST, path, ("application/json", body)).await
+    }
+
+    async fn send_as(
+        &self,
+        identity: Identity,
+        method: Method,
+        path: &str,
+        (media, body): (&str, Value),
+    ) -> Answer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let mut request = Request::builder()
             .method(method)
@@ -75,7 +92,7 @@ impl Engine {
             .header("user-agent", "tester/1")
             .body(body)
             .unwrap();
-        request.extensions_mut().insert(Identity::administrator("admin"));
+        request.extensions_mut().insert(identity);
         let (parts, body) = self.server.handle(request).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let warnings = parts.headers.get_all("warning").iter();

@@ -13,8 +13,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::configuration::Matching;
+use super::attributes::Attributes;
+use super::conditions::Conditions;
+use super::configuration::{Matching, Objects};
+use super::inputs::Inputs;
+use super::policies::shown_name;
+use crate::apiserver::profile::Resource;
 use crate::apiserver::webhook::ClientConfig;
+use crate::machinery::gvk::GroupResource;
+use crate::machinery::status::Status;
 
 /// Time that a webhook has if its configuration says nothing.
 const TIMEOUT_DEFAULT_SECONDS: u64 = 10;
@@ -83,6 +90,7 @@ pub(super) struct Hook {
     name: String,
     client: Result<ClientConfig, String>,
     matching: Matching,
+    conditions: Conditions,
     failure_policy: FailurePolicy,
     timeout: Duration,
     /// Whether dry runs may call it.
@@ -108,7 +116,8 @@ impl Hook {
             uid: format!("{name}/{index}"),
             name: webhook["name"].as_str().unwrap_or_default().to_owned(),
             client: ClientConfig::parse(&webhook["clientConfig"]),
-            matching: Matching::parse(webhook, "rules"),
+            matching: Matching::of_webhook(webhook),
+            conditions: Conditions::parse(&webhook["matchConditions"], false),
             failure_policy: FailurePolicy::parse(webhook),
             timeout: Duration::from_secs(seconds),
             has_no_side_effects: matches!(
@@ -118,5 +127,28 @@ impl Hook {
             review_version,
             is_reinvoked: webhook["reinvocationPolicy"] == "IfNeeded",
         }
+    }
+    /// Whether the match conditions hold.
+    ///
+    /// # Errors
+    /// 403 if that cannot be said and must be.
+    fn is_meant(
+        &self,
+        attributes: &Attributes<'_>,
+        resource: &Resource,
+        objects: Objects<'_>,
+    ) -> Result<bool, Box<Status>> {
+        if self.conditions.is_empty() {
+            return Ok(true);
+        }
+        let inputs = Inputs::new(attributes, resource, objects);
+        self.conditions.hold(&inputs, None, self.failure_policy).map_err(|why| {
+            let definition = &attributes.resource().definition;
+            let about = GroupResource {
+                group: definition.group.clone(),
+                resource: definition.plural.clone(),
+            };
+            Status::forbidden(&about, &shown_name(attributes, objects), &why)
+        })
     }
 }

@@ -100,6 +100,9 @@ pub(crate) async fn admit(
             resource: attributes.resource().clone(),
         });
         versioned.convert(attributes, &resource).await?;
+        if !hook.is_meant(attributes, &resource, versioned.objects())? {
+            continue;
+        }
         if hook.mutate(attributes, versioned, warnings).await? {
             rounds.changed();
             rounds.is_due = true;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{Phase, ReviewVersion};
 use crate::apiserver::admission::attributes::Attributes;
 use crate::apiserver::admission::configuration::Objects;
+use crate::apiserver::admission::request;
 use crate::apiserver::profile::Resource;
-use crate::machinery::gvk::GroupVersionKind;
 use crate::machinery::status::{Status, StatusDetails, quote};
 
 /// The question.
@@ -27,69 +27,21 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     /// The review as it is sent.
     pub(super) fn encode(&self) -> Bytes {
-        let attributes = self.attributes;
         let review = json!({
             "kind": "AdmissionReview",
             "apiVersion": self.version.api_version(),
-            "request": self.request(attributes),
+            "request": self.request(),
         });
         review.to_string().into()
     }
 
-    fn request(&self, attributes: &Attributes<'_>) -> Value {
-        let own = attributes.resource();
-        let subresource = attributes.subresource();
-        let mut request = json!({
-            "uid": self.uid,
-            "kind": kind(&shown_kind(attributes, self.resource)),
-            "resource": resource(self.resource),
-            "requestKind": kind(&attributes.kind),
-            "requestResource": resource(own),
-            "operation": attributes.operation.name(),
-            "userInfo": attributes.call.identity.to_user_info(),
-            "object": self.objects.object,
-            "oldObject": self.objects.old,
-            "dryRun": attributes.dry_run,
-            "options": attributes.options,
-        });
-        let texts = [
-            ("subResource", subresource),
-            ("requestSubResource", subresource),
-            ("name", &attributes.name),
-            ("namespace", &attributes.namespace),
-        ];
-        for (name, text) in texts {
-            if !text.is_empty() {
-                request[name] = text.into();
-            }
-        }
+    fn request(&self) -> Value {
+        let mut request = request::describe(self.attributes, self.resource);
+        request["uid"] = self.uid.into();
+        request["object"] = self.objects.object.cloned().unwrap_or_default();
+        request["oldObject"] = self.objects.old.cloned().unwrap_or_default();
         request
     }
-}
-
-/// The kind of the objects if the request were for `resource`: subresources with kinds of their
-/// own have them in every version.
-pub(super) fn shown_kind(attributes: &Attributes<'_>, resource: &Resource) -> GroupVersionKind {
-    let definition = &resource.definition;
-    if attributes.kind.kind != definition.kind {
-        return attributes.kind.clone();
-    }
-    GroupVersionKind {
-        group: definition.group.clone(),
-        version: definition.version.clone(),
-        kind: definition.kind.clone(),
-    }
-}
-
-fn kind(kind: &GroupVersionKind) -> Value {
-    json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
-}
-
-fn resource(resource: &Resource) -> Value {
-    let definition = &resource.definition;
-    json!({
-        "group": definition.group, "version": definition.version, "resource": definition.plural,
-    })
 }
 
 /// The answer, if it can be taken for one.

@@ -4,22 +4,14 @@
 use std::sync::Arc;
 
 use futures::future;
-use serde_json::Value;
 
 use super::call::Failure;
 use super::{Hook, Phase, review};
 use crate::apiserver::admission::attributes::Attributes;
 use crate::apiserver::admission::configuration::Objects;
-use crate::apiserver::admission::versions;
+use crate::apiserver::admission::versions::{self, Shown};
 use crate::apiserver::profile::Resource;
 use crate::machinery::status::Status;
-
-/// The objects in a version that some webhook wants to see.
-struct Versioned {
-    resource: Arc<Resource>,
-    object: Option<Value>,
-    old: Option<Value>,
-}
 
 /// Calls the webhooks that are about the request. Whatever is to be told to the client is added to
 /// `warnings`.
@@ -33,25 +25,22 @@ pub(crate) async fn approve(
     objects: Objects<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), Box<Status>> {
-    let mut versions: Vec<Versioned> = Vec::new();
+    let mut versions: Vec<(Arc<Resource>, Shown)> = Vec::new();
     let mut relevant = Vec::new();
     for hook in hooks {
         let Some(resource) = hook.matching.resource(attributes, objects)? else { continue };
-        let own = resource.api_version == attributes.resource().api_version;
-        let known = versions.iter().any(|it| it.resource.api_version == resource.api_version);
-        if !own && !known {
-            versions.push(versioned(attributes, &resource, objects).await?);
+        let known = versions.iter().any(|(known, _)| known.api_version == resource.api_version);
+        if !known && let Some(shown) = versions::shown(attributes, &resource, objects).await? {
+            versions.push((resource.clone(), shown));
+        }
+        let shown = objects_in(&versions, &resource, objects);
+        if !hook.is_meant(attributes, &resource, shown)? {
+            continue;
         }
         relevant.push((hook, resource));
     }
-    let versions = &versions;
     let calls = relevant.iter().map(|(hook, resource)| {
-        let version = versions.iter().find(|it| it.resource.api_version == resource.api_version);
-        let objects = version.map_or(objects, |version| Objects {
-            object: version.object.as_ref(),
-            old: version.old.as_ref(),
-        });
-        hook.approve(attributes, resource, objects)
+        hook.approve(attributes, resource, objects_in(&versions, resource, objects))
     });
     let mut first_refusal = Ok(());
     for (outcome, said) in future::join_all(calls).await {
@@ -63,20 +52,14 @@ pub(crate) async fn approve(
     first_refusal
 }
 
-async fn versioned(
-    attributes: &Attributes<'_>,
-    resource: &Arc<Resource>,
-    objects: Objects<'_>,
-) -> Result<Versioned, Box<Status>> {
-    let mut converted = [None, None];
-    for (place, object) in converted.iter_mut().zip([objects.object, objects.old]) {
-        if let Some(object) = object {
-            let version = (attributes.resource(), resource);
-            *place = Some(versions::convert(attributes, version, object.clone()).await?);
-        }
-    }
-    let [object, old] = converted;
-    Ok(Versioned { resource: resource.clone(), object, old })
+/// The objects as a version shows them.
+fn objects_in<'a>(
+    versions: &'a [(Arc<Resource>, Shown)],
+    resource: &Resource,
+    objects: Objects<'a>,
+) -> Objects<'a> {
+    let version = versions.iter().find(|(known, _)| known.api_version == resource.api_version);
+    version.map_or(objects, |(_, shown)| shown.objects())
 }
 
 impl Hook {

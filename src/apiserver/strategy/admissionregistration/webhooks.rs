@@ -295,7 +295,7 @@ pub(super) fn check_match_conditions(
         let place = format!("{at}.expression");
         if expression.is_empty() {
             causes.push(Cause::required(place, ""));
-        } else if let Err(why) = expressions::check(expression, expected) {
+        } else if let Err(why) = expressions::compile(expression, expected) {
             causes.push(Cause::invalid(place, &expression.into(), &why));
         }
         let name = condition["name"].as_str().unwrap_or_default();

@@ -5,6 +5,7 @@
 
 pub(super) mod core;
 pub(super) mod events;
+pub(super) mod further;
 pub(super) mod jobs;
 pub(super) mod meta;
 pub(super) mod network;
