@@ -18,15 +18,22 @@
 //! be null as `Dyn`. Variables of a policy are `Environment::with_lazy("variables", …)`, with the
 //! output types of the programs compiled so far, so that each sees those before it:
 //!
-//! ```ignore
-//! let environment = Environment::new().with("object", Type::Dyn).with("authorizer", authorizer_type());
-//! let foo = Program::compile(&environment, "object.spec.replicas * 2")?;
+//! ```
+//! use capim::machinery::cel::{
+//!     Activation, CostBudget, Environment, Program, RUNTIME_BUDGET, Type, Val, authorizer_type,
+//! };
+//!
+//! let object = serde_json::json!({"spec": {"replicas": 2}});
+//! let environment =
+//!     Environment::new().with("object", Type::Dyn).with("authorizer", authorizer_type());
+//! let foo = Program::compile(&environment, "object.spec.replicas * 2").unwrap();
 //! let environment = environment.with_lazy("variables", [("foo", foo.output_type().clone())]);
-//! let program = Program::compile(&environment, "variables.foo > 3")?;
-//! if *program.output_type() != Type::Bool { /* "must evaluate to bool" */ }
+//! let program = Program::compile(&environment, "variables.foo > 3").unwrap();
+//! assert_eq!(*program.output_type(), Type::Bool);
 //! let activation = Activation::new().with("object", Val::json(&object)).with_lazy("foo", &foo);
 //! let mut budget = CostBudget::new(RUNTIME_BUDGET); // or MATCH_CONDITIONS_BUDGET
-//! let holds = program.evaluate(&activation, &mut budget)?.as_bool();
+//! let holds = program.evaluate(&activation, &mut budget).unwrap();
+//! assert_eq!(holds.as_bool(), Some(true));
 //! ```
 //!
 //! A variable is evaluated when it is first looked at, once an activation; its cost counts for who
