@@ -13,7 +13,7 @@ use crate::apiserver::route::Call;
 use crate::apiserver::strategy::Change;
 use crate::machinery::cel;
 use crate::machinery::omitted;
-use crate::machinery::schema::{self, Node, NodeType};
+use crate::machinery::schema::{self, Node, NodeType, Schema};
 use crate::machinery::status::{Cause, Status};
 use crate::machinery::yaml;
 
@@ -136,14 +136,8 @@ impl<'a> Write<'a> {
             ));
         }
         if self.call.resource.is_built_in() {
-            remove_nulls(object, Some(definition.schema.root()));
-            if let Some(cause) = schema::validate(&definition.schema, object).first() {
-                return Err(self.undecodable(&cause.message, object));
-            }
-            schema::canonicalise(&definition.schema, object);
-            if let Some(component) = definition.schema.component_name() {
-                omitted::remove(component, object);
-            }
+            decode_as_go(&definition.schema, object)
+                .map_err(|why| self.undecodable(&why, object))?;
         }
         schema::default(&definition.schema, object);
         (self.call.resource.rules.default)(object);
@@ -236,13 +230,27 @@ pub(in crate::apiserver) fn settle(resource: &Resource, object: &mut Value) -> R
     schema::prune(&definition.schema, object);
     metadata::normalise(object)?;
     if resource.is_built_in() {
-        remove_nulls(object, Some(definition.schema.root()));
-        if let Some(cause) = schema::validate(&definition.schema, object).first() {
-            return Err(cause.message.clone());
-        }
+        decode_as_go(&definition.schema, object)?;
     }
     schema::default(&definition.schema, object);
     (resource.rules.default)(object);
+    Ok(())
+}
+
+/// Brings an object of a built-in kind into the form that is left of it when Go has decoded and
+/// encoded it.
+///
+/// # Errors
+/// The message of Go's decoder for what does not fit the kind.
+fn decode_as_go(schema: &Schema, object: &mut Value) -> Result<(), String> {
+    remove_nulls(object, Some(schema.root()));
+    if let Some(cause) = schema::validate(schema, object).first() {
+        return Err(cause.message.clone());
+    }
+    schema::canonicalise(schema, object);
+    if let Some(component) = schema.component_name() {
+        omitted::remove(component, object);
+    }
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 
 /// The identifier of a property; `None` if it has none.
 pub(super) fn escape(name: &str) -> Option<Cow<'_, str>> {
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return Some(Cow::Owned(format!("__{name}__")));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -3,6 +3,7 @@
 //! The parser stops at the first syntax error; cel-go's recovers and may report more.
 
 use super::ast::{Element, Entry, Expr, Id, Kind, operator};
+use super::escaping::is_reserved;
 use super::lexer::{self, Lexeme, Token};
 use super::macros;
 use super::source::{Issue, Source};
@@ -14,27 +15,6 @@ const SIZE_MAX: usize = 100_000;
 /// thread has to hold it; cel-go takes twice as many.
 const DEPTH_MAX: u32 = 250;
 const BRACKETS: u32 = 2;
-
-/// Names that may be fields but not variables.
-const RESERVED: [&str; 17] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// Operators between two operands: how they are written, their functions, and how strongly they
 /// bind.
@@ -464,7 +444,8 @@ impl Parser<'_> {
             return Ok(expression);
         }
         self.advance();
-        if RESERVED.contains(&name.as_str()) {
+        // Such names may be fields, but not variables.
+        if is_reserved(&name) {
             return Err(Issue::at(start, format!("reserved identifier: {name}")));
         }
         let name = if leading { format!(".{name}") } else { name };

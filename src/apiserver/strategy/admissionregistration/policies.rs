@@ -13,8 +13,8 @@ use crate::apiserver::admission::expressions::{Expected, PolicyCompiler};
 use crate::apiserver::strategy::fields::put;
 use crate::apiserver::strategy::{Change, NONE, Rules};
 use crate::apiserver::write::Target;
-use crate::machinery::names;
 use crate::machinery::status::Cause;
+use crate::machinery::{cel, names};
 
 /// Of ValidatingAdmissionPolicies.
 pub(super) const POLICY: Rules =
@@ -31,30 +31,6 @@ const ACTIONS: &[&str] = &["Audit", "Deny", "Warn"];
 const ANNOTATIONS_MAX: usize = 20;
 /// Most bytes of the expression of one.
 const ANNOTATION_BYTES_MAX: usize = 5 * 1024;
-/// Words of CEL that name no variable.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 fn default_policy(policy: &mut Value) {
     put(&mut policy["spec"], "failurePolicy", "Fail");
@@ -173,7 +149,7 @@ fn check_variables(spec: &Value, compiler: &mut PolicyCompiler, causes: &mut Vec
         let name = variable["name"].as_str().unwrap_or_default();
         if name.trim().is_empty() {
             causes.push(Cause::required(format!("{at}.name"), "name is not specified"));
-        } else if !is_identifier(name) {
+        } else if !cel::is_identifier(name) {
             let why = "name is not a valid CEL identifier";
             causes.push(Cause::invalid(format!("{at}.name"), &name.into(), why));
         }
@@ -185,12 +161,6 @@ fn check_variables(spec: &Value, compiler: &mut PolicyCompiler, causes: &mut Vec
             causes.push(Cause::invalid(at, &expression.into(), &why));
         }
     }
-}
-
-fn is_identifier(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let begins = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    begins && name.bytes().all(legal) && !RESERVED.contains(&name)
 }
 
 fn check_validation(
