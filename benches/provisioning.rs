@@ -50,7 +50,9 @@ fn run_apart(size: usize) {
 async fn provision(size: usize) -> Value {
     let clock = Clock::wall();
     let config = Config {
+        providers: Default::default(),
         address: [127, 0, 0, 1].into(),
+        names: Vec::new(),
         api_port: ApiPort::Exact(0),
         workload_ports: 20_000..=32_000,
         seed: Seed(42),

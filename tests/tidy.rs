@@ -253,3 +253,30 @@ fn forbidden_names_are_not_used() {
         .filter(|path| path.split('/').any(|part| words.contains(&part.trim_end_matches(".rs"))));
     assert_none("a name that says nothing", named.collect());
 }
+
+/// `docs/conformance.md` names a test for every spec, and the tests exist.
+#[test]
+fn conformance_tests_exist() {
+    let text = fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let code: String = sources().into_iter().map(|source| source.text).collect();
+    let rows: Vec<(&str, &str)> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with("` |"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            (cells[1], cells[cells.len() - 2].trim_matches('`'))
+        })
+        .collect();
+    let missing: Vec<String> = rows
+        .iter()
+        .filter(|(_, test)| !code.contains(&format!("fn {test}()")))
+        .map(|(what, test)| format!("{what}: {test}"))
+        .collect();
+    assert_none("a test that the conformance page names is not there", missing);
+    let specs: BTreeSet<usize> = rows.iter().filter_map(|(what, _)| what.parse().ok()).collect();
+    let left_out = [1, 2, 29].into_iter().chain(69..=80);
+    let wanted: BTreeSet<usize> =
+        (1..=93).filter(|spec| !left_out.clone().any(|it| it == *spec)).collect();
+    assert_eq!(specs, wanted);
+    assert!(rows.len() - specs.len() >= 59, "the contract tests of the storage have a row each");
+}

@@ -61,14 +61,15 @@ pub fn labels(definition: &ResourceDefinition) -> BTreeMap<String, String> {
         "infrastructure.cluster.x-k8s.io" => "infrastructure-docker",
         _ => "cluster-api",
     };
-    let contract = match provider {
-        "cluster-api" => None,
-        "infrastructure-in-memory" => Some("cluster.x-k8s.io/v1beta1"),
-        _ => Some("cluster.x-k8s.io/v1beta2"),
+    let contracts: &[(&str, &str)] = match provider {
+        "cluster-api" => &[],
+        "infrastructure-in-memory" => &[("cluster.x-k8s.io/v1beta1", "v1alpha1")],
+        _ => &[("cluster.x-k8s.io/v1beta1", "v1beta1"), ("cluster.x-k8s.io/v1beta2", "v1beta2")],
     };
-    let provider = ("cluster.x-k8s.io/provider".to_owned(), provider.to_owned());
-    let contract = contract.map(|contract| (contract.to_owned(), definition.version.to_string()));
-    [provider].into_iter().chain(contract).collect()
+    // The first one is on everything that clusterctl installs.
+    let own = [("clusterctl.cluster.x-k8s.io", ""), ("cluster.x-k8s.io/provider", provider)];
+    let all = own.iter().chain(contracts);
+    all.map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -120,8 +121,10 @@ mod tests {
     fn contract_labels_name_the_served_version() {
         let labels = labels(&definition("devmachines"));
         assert_eq!(labels["cluster.x-k8s.io/v1beta2"], "v1beta2");
+        assert_eq!(labels["cluster.x-k8s.io/v1beta1"], "v1beta1");
+        assert_eq!(labels["clusterctl.cluster.x-k8s.io"], "");
         assert_eq!(labels["cluster.x-k8s.io/provider"], "infrastructure-docker");
         let core = super::labels(&definition("clusters"));
-        assert_eq!(core.len(), 1, "the core kinds fulfil no contract");
+        assert_eq!(core.len(), 2, "the core kinds fulfil no contract");
     }
 }

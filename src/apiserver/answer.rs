@@ -4,14 +4,19 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Collected};
 use serde_json::Value;
 
 use super::negotiate::Encoding;
 use super::random;
+use crate::machinery::protobuf;
 use crate::machinery::status::Status;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/vnd.kubernetes.protobuf");
+const PROTOBUF_STREAM: HeaderValue =
+    HeaderValue::from_static("application/vnd.kubernetes.protobuf;stream=watch");
 const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
@@ -21,9 +26,40 @@ pub(crate) fn json_response(code: u16, body: impl Into<Bytes>) -> Response<Body>
     respond(code, JSON, Body::from(body.into()))
 }
 
+/// Marks an answer that is encoded as its client likes on the way out: it was made where nobody
+/// looks at the Accept header.
+#[derive(Clone)]
+struct Negotiable;
+
+/// A JSON answer that becomes protobuf if the client prefers that.
+pub(super) fn negotiable(code: u16, json: impl Into<Bytes>) -> Response<Body> {
+    let mut response = json_response(code, json);
+    response.extensions_mut().insert(Negotiable);
+    response
+}
+
+/// Encodes an answer that is negotiable.
+pub(super) async fn negotiated(encoding: Encoding, mut response: Response<Body>) -> Response<Body> {
+    let is_negotiable = response.extensions_mut().remove::<Negotiable>().is_some();
+    if !is_negotiable || encoding != Encoding::Protobuf {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // The body is in memory: reading it neither waits nor fails.
+    let json = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    let body = match protobuf::encode(&json) {
+        Ok(message) => {
+            parts.headers.insert(CONTENT_TYPE, PROTOBUF);
+            message.into()
+        }
+        Err(_) => json,
+    };
+    Response::from_parts(parts, Body::from(body))
+}
+
 /// A refusal.
 pub(crate) fn status_response(status: &Status) -> Response<Body> {
-    let mut response = json_response(status.code, status.to_bytes());
+    let mut response = negotiable(status.code, status.to_bytes());
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
@@ -31,7 +67,8 @@ pub(crate) fn status_response(status: &Status) -> Response<Body> {
     response
 }
 
-/// JSON in the encoding that the client asked for.
+/// JSON in the encoding that the client asked for. What has no such form stays JSON: clients go by
+/// the content type.
 pub(super) fn encoded(code: u16, encoding: Encoding, json: impl Into<Bytes>) -> Response<Body> {
     let json = json.into();
     match encoding {
@@ -45,12 +82,22 @@ pub(super) fn encoded(code: u16, encoding: Encoding, json: impl Into<Bytes>) -> 
                 None => json_response(code, json),
             }
         }
+        Encoding::Protobuf => match protobuf::encode(&json) {
+            Ok(message) => respond(code, PROTOBUF, Body::from(message)),
+            Err(error) => {
+                tracing::debug!(%error, "an answer has no protobuf form");
+                json_response(code, json)
+            }
+        },
     }
 }
 
 /// A watch's answer, whose body arrives event by event.
-pub(super) fn stream(body: Body) -> Response<Body> {
-    respond(200, JSON, body)
+pub(super) fn stream(encoding: Encoding, body: Body) -> Response<Body> {
+    match encoding {
+        Encoding::Protobuf => respond(200, PROTOBUF_STREAM, body),
+        Encoding::Json | Encoding::Yaml => respond(200, JSON, body),
+    }
 }
 
 /// Adds one `Warning` header a text.

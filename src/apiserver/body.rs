@@ -107,6 +107,11 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Whether a request's body is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    matches!(&*media_type(headers), "" | "*/*" | "application/json")
+}
+
 /// Decodes an object of the kind `kind` by the request's content type; JSON if there is none.
 ///
 /// # Errors

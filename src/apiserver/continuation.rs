@@ -151,7 +151,7 @@ mod tests {
             );
         };
         let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
-        check("garbage", r"invalid character '\u0081' looking for beginning of value");
+        check("garbage", r"invalid character '\x81' looking for beginning of value");
         check("ab!d", "illegal base64 data at input byte 2");
         check(&encode("{"), "unexpected end of JSON input");
         check(&encode("{}"), "server does not recognize this encoded version ");

@@ -170,7 +170,11 @@ async fn convert_fields(
     objects: &mut [Value],
     to: &Version,
 ) -> Result<(), Box<Status>> {
-    let native = versions.native();
+    // A conversion webhook that leads somewhere is a provider's that runs elsewhere.
+    let native = match versions.conversion() {
+        Conversion::Webhook(hook) if webhook::is_known(server, hook) => None,
+        Conversion::Webhook(_) | Conversion::None => versions.native(),
+    };
     let mut foreign: Vec<&mut Value> =
         objects.iter_mut().filter(|object| object["apiVersion"] != *to.api_version).collect();
     match (native, versions.conversion()) {

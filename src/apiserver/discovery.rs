@@ -177,8 +177,8 @@ struct Subresource {
 /// comes first, as kube-apiserver has it.
 fn subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
     let mut list = Vec::new();
-    if definition.group.is_empty() && &*definition.plural == "namespaces" {
-        list.push(Subresource { name: "finalize", kind: None, verbs: &["update"] });
+    if definition.origin == Origin::BuiltIn {
+        list.extend(own_subresources(definition));
     }
     if definition.subresources.status {
         list.push(Subresource { name: "status", kind: None, verbs: SUBRESOURCE_VERBS });
@@ -191,6 +191,36 @@ fn subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
         list.sort_by_key(|subresource| subresource.name);
     }
     list
+}
+
+/// Name, kind and verbs of a subresource.
+type Entry = (&'static str, Option<[&'static str; 3]>, &'static [&'static str]);
+
+/// Subresources that only one built-in kind has.
+fn own_subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
+    const STREAM: &[&str] = &["create", "get"];
+    let entries: &[Entry] = match (&*definition.group, &*definition.plural) {
+        ("", "namespaces") => &[("finalize", None, &["update"])],
+        ("", "pods") => &[
+            ("attach", Some(["", "", "PodAttachOptions"]), STREAM),
+            ("binding", Some(["", "", "Binding"]), &["create"]),
+            ("ephemeralcontainers", None, SUBRESOURCE_VERBS),
+            ("eviction", Some(["policy", "v1", "Eviction"]), &["create"]),
+            ("exec", Some(["", "", "PodExecOptions"]), STREAM),
+            ("log", None, &["get"]),
+            ("portforward", Some(["", "", "PodPortForwardOptions"]), STREAM),
+            ("resize", None, SUBRESOURCE_VERBS),
+        ],
+        ("", "serviceaccounts") => {
+            &[("token", Some(["authentication.k8s.io", "v1", "TokenRequest"]), &["create"])]
+        }
+        ("certificates.k8s.io", "certificatesigningrequests") => {
+            &[("approval", None, SUBRESOURCE_VERBS)]
+        }
+        _ => &[],
+    };
+    let entries = entries.iter();
+    entries.map(|(name, kind, verbs)| Subresource { name, kind: *kind, verbs }).collect()
 }
 
 fn root(groups: &[Group<'_>]) -> Bytes {

@@ -16,7 +16,7 @@ use http::{Request, Response, StatusCode};
 use super::counters::{Counters, Subject};
 use super::request::{InProcess, RequestInfo};
 use super::server::ApiServer;
-use super::{Identity, answer, compress, route};
+use super::{Identity, answer, compress, negotiate, route};
 use crate::machinery::duration;
 use crate::machinery::status::Status;
 
@@ -59,8 +59,18 @@ pub(super) async fn handle(server: &ApiServer, mut request: Request<Body>) -> Re
     if compresses { compress::response(response) } else { response }
 }
 
-/// Answers within the request's deadline, whatever happens on the way.
+/// Answers in the encoding that the client prefers.
 async fn respond(server: &ApiServer, info: &RequestInfo, request: Request<Body>) -> Response<Body> {
+    let encoding = negotiate::encoding_of_others(request.headers());
+    answer::negotiated(encoding, respond_in_time(server, info, request).await).await
+}
+
+/// Answers within the request's deadline, whatever happens on the way.
+async fn respond_in_time(
+    server: &ApiServer,
+    info: &RequestInfo,
+    request: Request<Body>,
+) -> Response<Body> {
     let work = AssertUnwindSafe(route::handle(server, info, request)).catch_unwind();
     let outcome = if is_long_running(info) {
         work.await

@@ -1,15 +1,18 @@
-//! What kube-apiserver asks kubelets: logs, and streams into containers. There is no kubelet, so
-//! requests fail where the connection to one would.
+//! What kube-apiserver asks kubelets: logs, and streams into containers. Where a server has no
+//! kubelets, requests fail where the connection to one would.
 //! (kubernetes 1.36: pkg/registry/core/pod/strategy.go, LogLocation, streamLocation)
 
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
-use super::answer;
+use super::admission::subresources;
+use super::kubelets::{LogRequest, PodOnNode};
 use super::route::Call;
+use super::{answer, portforward};
 use crate::machinery::gvk::GroupResource;
-use crate::machinery::status::Status;
+use crate::machinery::status::{Cause, Status};
 use crate::store::ResourceKey;
 
 const PORT: u16 = 10_250;
@@ -19,6 +22,7 @@ const PORT: u16 = 10_250;
 /// # Errors
 /// 404 without pod or node, 400 for a container that is not the pod's, 500 because nobody listens.
 pub(super) fn log(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+    check_log_options(call)?;
     let pod = pod(call)?;
     let container = container(call, &pod)?;
     let Some(node) = node_of(&pod) else {
@@ -26,18 +30,70 @@ pub(super) fn log(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
     };
-    let address = address(call, node)?;
     let (namespace, name) = (call.namespace(), &call.info.name);
+    if let Some(kubelets) = &call.server.options().kubelets {
+        let on_node = PodOnNode { namespace, name, node, object: &pod };
+        let request = log_request(call, container);
+        request.check(name)?;
+        let body = kubelets.log(on_node, &request)?;
+        let mut response = Response::new(body);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        return Ok(response);
+    }
+    let address = address(call, node)?;
     let url = format!("https://{address}/containerLogs/{namespace}/{name}/{container}");
     let message = format!("Get {url:?}: dial tcp {address}: connect: connection refused");
     Ok(answer::status_response(&Status::unknown(message)))
 }
 
-/// Answers a request for a stream: exec, attach, port forwarding.
+/// (kubernetes 1.36: pkg/apis/core/validation, ValidatePodLogOptions)
+fn check_log_options(call: &Call<'_>) -> Result<(), Box<Status>> {
+    let number = |name: &str| call.info.text(name).parse::<i64>().ok();
+    let mut causes = Vec::new();
+    if let Some(lines) = number("tailLines").filter(|lines| *lines < 0) {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("tailLines", &lines.into(), why));
+    }
+    let positive = "must be greater than 0";
+    if let Some(bytes) = number("limitBytes").filter(|bytes| *bytes < 1) {
+        causes.push(Cause::invalid("limitBytes", &bytes.into(), positive));
+    }
+    if let Some(seconds) = number("sinceSeconds") {
+        if !call.info.text("sinceTime").is_empty() {
+            let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            causes.push(Cause::forbidden("", why));
+        } else if seconds < 1 {
+            causes.push(Cause::invalid("sinceSeconds", &seconds.into(), positive));
+        }
+    }
+    match causes.is_empty() {
+        true => Ok(()),
+        false => Err(Status::invalid("", "PodLogOptions", &call.info.name, causes)),
+    }
+}
+
+fn log_request(call: &Call<'_>, container: &str) -> LogRequest {
+    let number = |name: &str| call.info.text(name).parse().ok();
+    let is_set = |name: &str| matches!(call.info.text(name), "true" | "1");
+    let since_time = call.info.text("sinceTime");
+    LogRequest {
+        container: container.to_owned(),
+        follow: is_set("follow"),
+        previous: is_set("previous"),
+        since_seconds: number("sinceSeconds"),
+        since_time: (!since_time.is_empty()).then(|| since_time.to_owned()),
+        timestamps: is_set("timestamps"),
+        tail_lines: number("tailLines"),
+        limit_bytes: number("limitBytes"),
+    }
+}
+
+/// Answers a request for a stream: exec, attach, port forwarding. Only ports can be reached.
 ///
 /// # Errors
-/// As for logs; 400 for a pod that runs nowhere.
-pub(super) fn stream(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+/// As for logs; what admission refuses; 400 for a pod that runs nowhere.
+pub(super) async fn stream(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
+    subresources::connected(call).await?;
     let pod = pod(call)?;
     if call.info.subresource != "portforward" {
         container(call, &pod)?;
@@ -46,6 +102,11 @@ pub(super) fn stream(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
         let name = &call.info.name;
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     };
+    if call.info.subresource == "portforward"
+        && let Some(kubelets) = &call.server.options().kubelets
+    {
+        return portforward::respond(call, kubelets, node, &pod);
+    }
     let address = address(call, node)?;
     let message = format!("error dialing backend: dial tcp {address}: connect: connection refused");
     Err(Status::unknown(message))

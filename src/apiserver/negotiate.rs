@@ -11,6 +11,17 @@ use crate::machinery::status::Status;
 pub(super) enum Encoding {
     Json,
     Yaml,
+    Protobuf,
+}
+
+/// Whether whole objects have a protobuf form; their metadata always have one, Tables never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Messages {
+    /// Built-in kinds.
+    Served,
+    /// Custom resources. (kubernetes 1.36: apiextensions-apiserver
+    /// pkg/apiserver/customresource_handler.go, StandardSerializers)
+    Missing,
 }
 
 /// What an answer shows of objects.
@@ -67,8 +78,8 @@ const SERVED_TYPES: [&str; 3] =
 /// Reads the Accept header.
 ///
 /// # Errors
-/// 406 when nothing in it can be served; protobuf is never served.
-pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Box<Status>> {
+/// 406 when nothing in it can be served.
+pub(super) fn negotiate(headers: &HeaderMap, messages: Messages) -> Result<Accepted, Box<Status>> {
     let plain = Accepted { shape: Shape::Object, encoding: Encoding::Json };
     let (mut asked, mut transformed) = (false, false);
     for header in headers.get_all(ACCEPT) {
@@ -76,7 +87,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Box<Status>> {
         for choice in header.split(',').map(str::trim).filter(|choice| !choice.is_empty()) {
             asked = true;
             transformed |= choice.contains(";as=");
-            if let Some(accepted) = read_choice(choice) {
+            if let Some(accepted) = read_choice(choice, messages) {
                 return Ok(accepted);
             }
         }
@@ -92,11 +103,23 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Box<Status>> {
     Ok(plain)
 }
 
-/// Whether metadata are asked for as a list; `None` if something else is asked for.
-fn asks_for_list(headers: &HeaderMap) -> Option<bool> {
+/// The media types that a client accepts.
+fn choices(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let headers = headers.get_all(ACCEPT).iter().filter_map(|header| header.to_str().ok());
-    let mut choices = headers.flat_map(|header| header.split(',')).map(str::trim);
-    let chosen = choices.find(|choice| read_choice(choice).is_some())?;
+    headers.flat_map(|header| header.split(',')).map(str::trim).filter(|choice| !choice.is_empty())
+}
+
+/// How an answer is encoded that is neither an object of a resource nor a list: a Status, a review.
+pub(super) fn encoding_of_others(headers: &HeaderMap) -> Encoding {
+    let mut whole = choices(headers)
+        .filter_map(|choice| read_choice(choice, Messages::Served))
+        .filter(|accepted| accepted.shape == Shape::Object);
+    whole.next().map_or(Encoding::Json, |accepted| accepted.encoding)
+}
+
+/// Whether metadata are asked for as a list; `None` if something else is asked for.
+fn asks_for_list(headers: &HeaderMap, messages: Messages) -> Option<bool> {
+    let chosen = choices(headers).find(|choice| read_choice(choice, messages).is_some())?;
     let kind = chosen.split(';').find_map(|part| part.trim().strip_prefix("as="))?;
     match kind {
         "PartialObjectMetadata" => Some(false),
@@ -114,8 +137,8 @@ pub(super) fn check_metadata_kind(
     resource: &Resource,
     is_list: bool,
 ) -> Result<(), Box<Status>> {
-    let Some(wants_list) = asks_for_list(headers).filter(|wants_list| *wants_list != is_list)
-    else {
+    let asked = asks_for_list(headers, resource.messages());
+    let Some(wants_list) = asked.filter(|wants_list| *wants_list != is_list) else {
         return Ok(());
     };
     let package = match resource.key.group.split('.').next() {
@@ -139,16 +162,11 @@ pub(super) fn check_metadata_kind(
 /// # Errors
 /// 406 when only transformations of objects are accepted.
 pub(super) fn negotiate_whole(headers: &HeaderMap) -> Result<(), Box<Status>> {
-    let mut choices = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(','))
-        .map(str::trim)
-        .filter(|choice| !choice.is_empty())
-        .peekable();
-    let is_whole =
-        |choice: &str| read_choice(choice).is_some_and(|accepted| accepted.shape == Shape::Object);
+    let mut choices = choices(headers).peekable();
+    let is_whole = |choice: &str| {
+        read_choice(choice, Messages::Served)
+            .is_some_and(|accepted| accepted.shape == Shape::Object)
+    };
     if choices.peek().is_none() || choices.any(is_whole) {
         return Ok(());
     }
@@ -165,11 +183,12 @@ pub(super) fn offering_streams(mut status: Box<Status>) -> Box<Status> {
     status
 }
 
-fn read_choice(choice: &str) -> Option<Accepted> {
+fn read_choice(choice: &str, messages: Messages) -> Option<Accepted> {
     let mut parts = choice.split(';').map(str::trim);
     let encoding = match parts.next()? {
         "application/json" | "*/*" | "application/*" => Encoding::Json,
         "application/yaml" => Encoding::Yaml,
+        "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
         _ => return None,
     };
     let (mut kind, mut version, mut group) = ("", "", "");
@@ -181,8 +200,10 @@ fn read_choice(choice: &str) -> Option<Accepted> {
             _ => {}
         }
     }
+    let is_protobuf = encoding == Encoding::Protobuf;
     if kind.is_empty() {
-        return Some(Accepted { shape: Shape::Object, encoding });
+        let is_served = !is_protobuf || messages == Messages::Served;
+        return is_served.then_some(Accepted { shape: Shape::Object, encoding });
     }
     let version = match version {
         "v1" => MetaVersion::V1,
@@ -190,7 +211,7 @@ fn read_choice(choice: &str) -> Option<Accepted> {
         _ => return None,
     };
     let shape = match (group, kind) {
-        ("meta.k8s.io", "Table") => Shape::Table(version),
+        ("meta.k8s.io", "Table") if !is_protobuf => Shape::Table(version),
         ("meta.k8s.io", "PartialObjectMetadata" | "PartialObjectMetadataList") => {
             Shape::Metadata(version)
         }
@@ -203,40 +224,65 @@ fn read_choice(choice: &str) -> Option<Accepted> {
 mod tests {
     use super::*;
 
-    fn negotiate_text(accept: &str) -> Result<Accepted, Box<Status>> {
+    fn negotiate_text(accept: &str, messages: Messages) -> Result<Accepted, Box<Status>> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
-        negotiate(&headers)
+        negotiate(&headers, messages)
     }
+
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
     #[test]
     fn first_servable_choice_wins() {
-        let check = |accept, shape, encoding| {
-            assert_eq!(negotiate_text(accept).unwrap(), Accepted { shape, encoding }, "{accept}");
+        let check = |accept, messages, shape, encoding| {
+            let accepted = Accepted { shape, encoding };
+            assert_eq!(negotiate_text(accept, messages).unwrap(), accepted, "{accept}");
         };
-        check("application/vnd.kubernetes.protobuf, */*", Shape::Object, Encoding::Json);
-        check("application/json;q=0.9", Shape::Object, Encoding::Json);
-        check("application/yaml", Shape::Object, Encoding::Yaml);
-        check(
-            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
-            Shape::Table(MetaVersion::V1),
+        let whole = |accept, messages, encoding| check(accept, messages, Shape::Object, encoding);
+        let either = "application/vnd.kubernetes.protobuf, */*";
+        whole(either, Messages::Served, Encoding::Protobuf);
+        whole(either, Messages::Missing, Encoding::Json);
+        whole(PROTOBUF, Messages::Served, Encoding::Protobuf);
+        whole(
+            "application/json, application/vnd.kubernetes.protobuf",
+            Messages::Served,
             Encoding::Json,
         );
-        check(
-            "application/json;as=Table;v=v2;g=meta.k8s.io,application/json",
-            Shape::Object,
-            Encoding::Json,
-        );
-        check(
-            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
-             application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-            Shape::Metadata(MetaVersion::V1),
-            Encoding::Json,
-        );
+        whole("application/json;q=0.9", Messages::Served, Encoding::Json);
+        whole("application/yaml", Messages::Missing, Encoding::Yaml);
+        let table = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,\
+                     application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+        check(table, Messages::Served, Shape::Table(MetaVersion::V1), Encoding::Json);
+        let unknown = "application/json;as=Table;v=v2;g=meta.k8s.io,application/json";
+        whole(unknown, Messages::Served, Encoding::Json);
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
+                        application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        check(metadata, Messages::Missing, Shape::Metadata(MetaVersion::V1), Encoding::Protobuf);
     }
 
     #[test]
-    fn protobuf_alone_is_not_acceptable() {
-        assert_eq!(negotiate_text("application/vnd.kubernetes.protobuf").unwrap_err().code, 406);
+    fn protobuf_alone_is_not_acceptable_for_custom_resources() {
+        assert_eq!(negotiate_text(PROTOBUF, Messages::Missing).unwrap_err().code, 406);
+    }
+
+    #[test]
+    fn statuses_are_encoded_by_the_first_choice_that_asks_for_whole_objects() {
+        let encoding = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            encoding_of_others(&headers)
+        };
+        assert_eq!(
+            encoding("application/vnd.kubernetes.protobuf,application/json"),
+            Encoding::Protobuf
+        );
+        assert_eq!(
+            encoding("application/json, application/vnd.kubernetes.protobuf"),
+            Encoding::Json
+        );
+        let metadata =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        assert_eq!(encoding(&format!("{metadata},application/json")), Encoding::Json);
+        assert_eq!(encoding("text/html"), Encoding::Json);
     }
 }

@@ -207,9 +207,7 @@ impl WriteOptions {
             }
         };
         let manager = info.text("fieldManager");
-        if manager.len() > 128 {
-            causes.push(Cause::too_long("fieldManager", 128));
-        }
+        check_field_manager(manager, "fieldManager", &mut causes);
         let dry_runs = info.query.iter().filter(|(name, _)| name == "dryRun");
         let dry_runs: Vec<&str> = dry_runs.map(|(_, value)| value.as_str()).collect();
         check_dry_run(&dry_runs, &mut causes);
@@ -222,6 +220,19 @@ impl WriteOptions {
             validation,
             force: info.flag("force"),
         })
+    }
+}
+
+/// Checks a manager's name: not too long, nothing that does not print. (kubernetes 1.36:
+/// apimachinery/pkg/apis/meta/v1/validation)
+pub(super) fn check_field_manager(manager: &str, field: &str, causes: &mut Vec<Cause>) {
+    if manager.len() > 128 {
+        causes.push(Cause::too_long(field, 128));
+    }
+    let hidden = |c: char| c.is_control() || (c.is_whitespace() && c != ' ');
+    for (position, c) in manager.char_indices().filter(|(_, c)| hidden(*c)) {
+        let why = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
+        causes.push(Cause::invalid(field, &manager.into(), &why));
     }
 }
 

@@ -9,6 +9,7 @@ use indexmap::{Equivalent, IndexMap};
 use super::crds;
 use super::documents::Documents;
 use super::native_versions;
+use super::negotiate::Messages;
 use super::strategy::{self, Rules};
 use super::versions::Versions;
 use crate::machinery::definition::{Origin, ResourceDefinition};
@@ -231,6 +232,11 @@ impl Resource {
     }
 
     /// Whether the resource is Kubernetes' own and not defined by a CustomResourceDefinition.
+    /// Whether whole objects have a protobuf form.
+    pub(super) fn messages(&self) -> Messages {
+        if self.is_built_in() { Messages::Served } else { Messages::Missing }
+    }
+
     pub(crate) fn is_built_in(&self) -> bool {
         self.definition.origin == Origin::BuiltIn
     }

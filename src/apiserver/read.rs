@@ -9,6 +9,7 @@ use http::Response;
 use super::answer;
 use super::continuation::Continuation;
 use super::conversion;
+use super::derived;
 use super::negotiate;
 use super::options::{ListOptions, Match, revision_syntax};
 use super::route::Call;
@@ -25,7 +26,7 @@ const FUTURE_REVISION_WAIT: Duration = Duration::from_secs(3);
 
 /// Answers a get; of the status subresource, too, which shows the whole object.
 pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
-    let accepted = negotiate::negotiate(call.headers)?;
+    let accepted = call.accepted()?;
     let wanted = call.info.text("resourceVersion");
     if !wanted.is_empty() {
         let wanted = wanted.parse().map_err(|_| Status::unknown(revision_syntax(wanted)))?;
@@ -33,6 +34,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let entry = conversion::shown(call.server, &call.resource, &entry).await?;
+    let entry = derived::shown(call.server, &call.resource, &entry).unwrap_or(entry);
     check_shape(call, accepted.shape, false)?;
     if accepted.shape == super::negotiate::Shape::Object
         && entry.prefix() == &call.resource.prefix[..]
@@ -72,7 +74,7 @@ pub(super) fn view(call: &Call<'_>, shape: negotiate::Shape) -> View {
 
 /// Answers a list.
 pub(super) async fn list(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
-    let accepted = negotiate::negotiate(call.headers)?;
+    let accepted = call.accepted()?;
     let options = ListOptions::parse(call.info, false)?;
     let selection = Selection::parse(&call.resource, &options)?;
     match collect(call, &options, &selection).await? {
@@ -112,9 +114,10 @@ pub(super) async fn collect(
         at: plan.at,
         limit: plan.limit,
     };
-    let Some(page) = page(call, query, selection).await? else {
+    let Some(mut page) = page(call, query, selection).await? else {
         return Ok(Listed::Expired(expired(&plan)));
     };
+    derived::show(call.server, &call.resource, &mut page.entries);
     let mut meta = ListMeta { revision: page.revision, ..ListMeta::default() };
     if let (Some(last), true) = (page.entries.last(), page.remaining > 0) {
         let key = (&*last.meta.namespace, &*last.meta.name);
@@ -273,5 +276,5 @@ fn expired(plan: &Plan) -> Response<Body> {
     );
     let mut body = status.to_value();
     body["metadata"]["continue"] = token.inconsistent().encode().into();
-    answer::json_response(status.code, body.to_string())
+    answer::negotiable(status.code, body.to_string())
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::authentication::{Identity, impersonation, openid, token_request};
 use super::authorization::Attributes;
+use super::negotiate::Accepted;
 use super::profile::Resource;
 use super::request::RequestInfo;
 use super::reviews::{self, Review};
@@ -64,6 +65,14 @@ impl Call<'_> {
             group: self.resource.key.group.clone(),
             resource: self.resource.key.plural.clone(),
         }
+    }
+
+    /// The form of the answer.
+    ///
+    /// # Errors
+    /// 406 when there is none that the client accepts.
+    pub(super) fn accepted(&self) -> Result<Accepted, Box<Status>> {
+        negotiate::negotiate(self.headers, self.resource.messages())
     }
 
     /// 404 for the named object.
@@ -186,19 +195,19 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
         }
     }
     match info.subresource.as_str() {
-        "" => main(call, body).await,
+        "" => Box::pin(main(call, body)).await,
         "status" if definition.subresources.status => match info.verb {
             "get" => read::get(call).await,
-            "update" => write::update(call, write::Target::Status, body).await,
-            "patch" => write::patch(call, write::Target::Status, body).await,
+            "update" => Box::pin(write::update(call, write::Target::Status, body)).await,
+            "patch" => Box::pin(write::patch(call, write::Target::Status, body)).await,
             verb => Err(unsupported(call, verb)),
         },
         "binding" if call.resource.is("", "pods") => match info.verb {
-            "create" => write::bind(call, body).await,
+            "create" => Box::pin(write::bind(call, body)).await,
             verb => Err(unsupported(call, verb)),
         },
         "eviction" if call.resource.is("", "pods") => match info.verb {
-            "create" => write::evict(call, body).await,
+            "create" => Box::pin(write::evict(call, body)).await,
             verb => Err(unsupported(call, verb)),
         },
         "log" if call.resource.is("", "pods") => match info.verb {
@@ -206,7 +215,7 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
             verb => Err(unsupported(call, verb)),
         },
         "attach" | "exec" | "portforward" if call.resource.is("", "pods") => match info.verb {
-            "create" | "get" => kubelet::stream(call),
+            "create" | "get" => Box::pin(kubelet::stream(call)).await,
             verb => Err(unsupported(call, verb)),
         },
         "ephemeralcontainers" if call.resource.is("", "pods") => {
@@ -214,17 +223,17 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
         }
         "resize" if call.resource.is("", "pods") => part(call, write::Target::Resize, body).await,
         "finalize" if call.resource.is("", "namespaces") => match info.verb {
-            "update" => write::update(call, write::Target::Finalize, body).await,
+            "update" => Box::pin(write::update(call, write::Target::Finalize, body)).await,
             verb => Err(unsupported(call, verb)),
         },
         "token" if call.resource.is("", "serviceaccounts") => match info.verb {
-            "create" => token_request::create(call, body).await,
+            "create" => Box::pin(token_request::create(call, body)).await,
             _ => Err(Status::method_not_allowed()),
         },
         "approval" if certificates::is_approval(&call.resource, info) => match info.verb {
             "get" => read::get(call).await,
-            "update" => write::update(call, write::Target::Approval, body).await,
-            "patch" => write::patch(call, write::Target::Approval, body).await,
+            "update" => Box::pin(write::update(call, write::Target::Approval, body)).await,
+            "patch" => Box::pin(write::patch(call, write::Target::Approval, body)).await,
             _ => Err(Status::method_not_allowed()),
         },
         "scale" if definition.subresources.scale.is_some() => match info.verb {
@@ -246,8 +255,8 @@ async fn part(
 ) -> Result<Response<Body>, Box<Status>> {
     match call.info.verb {
         "get" => read::get(call).await,
-        "update" => write::update(call, target, body).await,
-        "patch" => write::patch(call, target, body).await,
+        "update" => Box::pin(write::update(call, target, body)).await,
+        "patch" => Box::pin(write::patch(call, target, body)).await,
         verb => Err(unsupported(call, verb)),
     }
 }
@@ -263,10 +272,10 @@ async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>
         ("get", true) => read::get(call).await,
         ("list", false) => read::list(call).await.map_err(negotiate::offering_streams),
         ("watch", _) => watch::watch(call).await,
-        ("create", false) => write::create(call, body).await,
-        ("update", true) => write::update(call, write::Target::Main, body).await,
-        ("patch", true) => write::patch(call, write::Target::Main, body).await,
-        ("delete", true) => write::delete(call, body).await,
+        ("create", false) => Box::pin(write::create(call, body)).await,
+        ("update", true) => Box::pin(write::update(call, write::Target::Main, body)).await,
+        ("patch", true) => Box::pin(write::patch(call, write::Target::Main, body)).await,
+        ("delete", true) => Box::pin(write::delete(call, body)).await,
         ("deletecollection", false) if !call.resource.is("", "namespaces") => {
             write::delete_collection(call, body).await
         }

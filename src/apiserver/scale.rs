@@ -7,16 +7,19 @@ use serde_json::{Map, Value, json};
 use super::answer;
 use super::body::{self, Decoded};
 use super::conversion;
-use super::negotiate;
 use super::route::Call;
-use super::write::{PatchBody, Target, Write};
+use super::write::{Owner, PatchBody, Target, Write, check_force, check_name};
+use crate::machinery::builtin;
 use crate::machinery::definition::ScalePaths;
+use crate::machinery::gvk::GroupResource;
+use crate::machinery::managed_fields;
 use crate::machinery::patch::json::JsonPatch;
+use crate::machinery::schema;
 use crate::machinery::status::{Cause, Status};
 
 /// Answers a get.
 pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
-    let accepted = negotiate::negotiate(call.headers)?;
+    let accepted = call.accepted()?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let object = conversion::tree(call.server, &call.resource, &entry).await?;
     if !call.resource.is_built_in() && !has_replicas(paths(call)?, &object) {
@@ -33,26 +36,39 @@ pub(super) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let write = Write::new(call, Target::Scale, "UpdateOptions")?;
     let bytes = body::read(body).await?;
     let scale = body::decode(call.headers, &bytes, "Scale")?.value;
-    store(call, write, scale).await
+    if let Some(why) = misfit(&scale) {
+        let message = format!("Scale in version \"v1\" cannot be handled as a Scale: {why}");
+        return Err(Status::bad_request(message));
+    }
+    store(call, write, scale, None).await
 }
 
 /// Answers a patch.
 pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>> {
     let write = Write::new(call, Target::Scale, "PatchOptions")?;
+    check_force(call)?;
     let bytes = body::read(body).await?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let object = conversion::tree(call.server, &call.resource, &entry).await?;
     let mut scale = scale_of(paths(call)?, &object);
     match body::media_type(call.headers).as_str() {
         "application/json-patch+json" => JsonPatch::parse(&bytes)?.apply(&mut scale)?,
-        // A Scale has no lists, so the two merge patches and apply do the same.
-        "application/merge-patch+json"
-        | "application/strategic-merge-patch+json"
-        | "application/apply-patch+yaml" => {
+        "application/apply-patch+yaml" => {
+            let PatchBody::Apply(decoded) = PatchBody::decode(call, &bytes)? else {
+                return Err(Status::internal("an apply is none"));
+            };
+            return apply(call, write, decoded.value, (&object, scale)).await;
+        }
+        // A Scale has no lists, so the two merge patches do the same.
+        "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
             let patch = body::yaml(&bytes, "Scale")?.value;
             crate::machinery::patch::merge::apply(&mut scale, &patch);
         }
         _ => drop(PatchBody::decode(call, &bytes)?),
+    }
+    if let Some(why) = misfit(&scale) {
+        let cause = Cause::invalid("patch", &scale.to_string().into(), &why);
+        return Err(Status::invalid("", "", "", vec![cause]));
     }
     let is_custom = !call.resource.is_built_in();
     if is_custom && !has_replicas(paths(call)?, &object) && scale["spec"]["replicas"].is_null() {
@@ -60,16 +76,41 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
         let why = format!("the spec replicas field \".{path}\" cannot be empty");
         return Err(Status::bad_request(why));
     }
-    store(call, write, scale).await
+    store(call, write, scale, None).await
 }
 
-/// Writes the replicas of a Scale into the object and answers the new Scale.
+/// Applies a configuration of a Scale: the manager shares the replicas with the managers of the
+/// object.
+async fn apply(
+    call: &Call<'_>,
+    write: Write<'_>,
+    applied: Value,
+    (object, mut live): (&Value, Value),
+) -> Result<Response<Body>, Box<Status>> {
+    write.check_applied(&applied, ("autoscaling/v1", "Scale"))?;
+    let replicas = &*paths(call)?.spec_replicas;
+    let owners = &object["metadata"]["managedFields"];
+    live["metadata"]["managedFields"] = managed_fields::to_scale(owners, replicas);
+    let mut scale = write.apply_scale(&live, &applied)?;
+    let given = scale["metadata"]["managedFields"].take();
+    let owners = managed_fields::to_parent(owners, &given, replicas, &call.resource.api_version);
+    if let Some(metadata) = scale["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    store(call, write, scale, Some(owners)).await
+}
+
+/// Writes the replicas of a Scale into the object and answers the new Scale; `owners` is the
+/// object's new `managedFields` if they are known.
 async fn store(
     call: &Call<'_>,
     mut write: Write<'_>,
     scale: Value,
+    owners: Option<Value>,
 ) -> Result<Response<Body>, Box<Status>> {
     let paths = paths(call)?;
+    check_name(call, &scale)?;
+    check_uid(call, &scale)?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let scale = write.pass_scale(scale, |object| scale_of(paths, object), &entry).await?;
     let replicas = match &scale["spec"]["replicas"] {
@@ -88,18 +129,44 @@ async fn store(
     set(&mut object, &paths.spec_replicas, replicas.into());
     let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     object["metadata"]["resourceVersion"] = version.into();
-    let uid = scale["metadata"]["uid"].as_str().unwrap_or_default();
-    object["metadata"]["uid"] = uid.into();
-    let object = write.admit(Decoded::new(object, Vec::new()))?;
-    let response = write.put(object).await?;
+    let mut object = write.admit(Decoded::new(object, Vec::new()))?;
+    let response = match owners {
+        None => write.put(object).await?,
+        Some(owners) => {
+            object["metadata"]["managedFields"] = owners;
+            write.put_as(object, Owner::Applied).await?
+        }
+    };
     if !response.status().is_success() {
         return Ok(response);
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
-    Ok(answer::json_response(
-        200,
-        scale_of(paths, &conversion::tree(call.server, &call.resource, &entry).await?).to_string(),
-    ))
+    let object = conversion::tree(call.server, &call.resource, &entry).await?;
+    Ok(answer::encoded(200, call.accepted()?.encoding, scale_of(paths, &object).to_string()))
+}
+
+/// A uid in a Scale of a built-in kind must be that of its object; elsewhere it means nothing.
+fn check_uid(call: &Call<'_>, scale: &Value) -> Result<(), Box<Status>> {
+    let entry = call.find().ok_or_else(|| call.not_found())?;
+    let (given, wanted) = (scale["metadata"]["uid"].as_str(), &*entry.meta.uid);
+    match given {
+        Some(given) if call.resource.is_built_in() && !given.is_empty() && given != wanted => {
+            let group = &call.resource.key.group;
+            let resource =
+                GroupResource::new(group, &format!("{}/scale", call.resource.key.plural));
+            let why = format!(
+                "Precondition failed: UID in precondition: {given}, UID in object meta: {wanted}"
+            );
+            Err(Status::conflict_because(&resource, &call.info.name, &why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What does not fit a Scale, in the words of Go's decoder.
+fn misfit(scale: &Value) -> Option<String> {
+    let shape = builtin::shape("io.k8s.api.autoscaling.v1.Scale")?;
+    schema::validate(shape, scale).first().map(|cause| cause.message.clone())
 }
 
 fn paths<'a>(call: &'a Call<'_>) -> Result<&'a ScalePaths, Box<Status>> {

@@ -6,8 +6,11 @@
 
 mod activity;
 mod connection;
+pub mod in_process;
 mod paced;
 mod patient_body;
+mod refusal;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,6 +22,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +36,9 @@ const CONNECTIONS_MAX: usize = 4096;
 const GRACE: Duration = Duration::from_millis(500);
 /// Pause after a failed accept: the process is out of descriptors, and only time helps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What one side of a connection in memory may send before the other reads.
+const IN_MEMORY_BYTES: usize = 64 * 1024;
 
 /// Pauses between two warnings about failed accepts.
 const ACCEPT_WARNING_PAUSE: Duration = Duration::from_secs(1);
@@ -93,35 +100,72 @@ struct Port {
     open: Arc<dyn Fn() -> bool + Send + Sync>,
     clock: Clock,
     patience: Patience,
+    connections: TaskTracker,
     /// Cancelled when connections shall end with the request in hand.
     stopping: CancellationToken,
     /// Cancelled when connections shall end at once.
     stopped: CancellationToken,
 }
 
+/// A port with all its connections, whether they arrive by TCP or are made in memory. Cheap to
+/// clone; all clones are one.
+#[derive(Clone)]
+pub struct Gate(Arc<Port>);
+
+impl Gate {
+    /// A port without connections.
+    pub fn new(endpoint: Endpoint) -> Self {
+        let clock = endpoint.server.clock().clone();
+        let server = endpoint.server;
+        let handler = Box::new(move |request| -> Pin<Box<dyn Future<Output = _> + Send>> {
+            let server = server.clone();
+            Box::pin(async move { server.handle(request).await })
+        });
+        Self(Arc::new(Port {
+            handler,
+            tls: tls::LazyConfig::new(endpoint.tls),
+            open: endpoint.open,
+            clock,
+            patience: PATIENCE,
+            connections: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        }))
+    }
+
+    /// Connects in memory; TLS is spoken as over TCP. `None` where a connection would be refused.
+    /// Call inside a tokio runtime.
+    pub fn connect(&self) -> Option<DuplexStream> {
+        let Self(port) = self;
+        if !port.accepts() || port.stopping.is_cancelled() {
+            return None;
+        }
+        let (near, far) = tokio::io::duplex(IN_MEMORY_BYTES);
+        port.connections.spawn(connection::run_in_memory(far, port.clone()));
+        Some(near)
+    }
+
+    /// Accepts connections until `stop` is cancelled, then closes all within a second and gives
+    /// the port back.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        run(listener, self.0, stop).await;
+    }
+}
+
 /// Accepts connections until `stop` is cancelled, then closes them within a second and gives the
 /// port back.
 pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: CancellationToken) {
-    let clock = endpoint.server.clock().clone();
-    let server = endpoint.server;
-    let handler = Box::new(move |request| -> Pin<Box<dyn Future<Output = _> + Send>> {
-        let server = server.clone();
-        Box::pin(async move { server.handle(request).await })
-    });
-    let port = Port {
-        handler,
-        tls: tls::LazyConfig::new(endpoint.tls),
-        open: endpoint.open,
-        clock,
-        patience: PATIENCE,
-        stopping: CancellationToken::new(),
-        stopped: CancellationToken::new(),
-    };
-    run(listener, Arc::new(port), stop).await;
+    Gate::new(endpoint).serve(listener, stop).await;
+}
+
+impl Port {
+    fn accepts(&self) -> bool {
+        (self.open)() && self.connections.len() < CONNECTIONS_MAX
+    }
 }
 
 async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
-    let connections = TaskTracker::new();
+    reserve::keep();
     let mut warned: Option<Duration> = None;
     loop {
         let accepted = tokio::select! {
@@ -130,13 +174,12 @@ async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if !(port.open)() || connections.len() >= CONNECTIONS_MAX => {
-                reset(stream);
-            }
+            Ok((stream, _)) if !port.accepts() => reset(stream),
             Ok((stream, _)) => {
-                connections.spawn(connection::run(stream, port.clone()));
+                port.connections.spawn(connection::run(stream, port.clone()));
             }
             Err(error) => {
+                reserve::refuse_one(&listener, &error).await;
                 let now = port.clock.elapsed();
                 if warned.is_none_or(|then| now - then >= ACCEPT_WARNING_PAUSE) {
                     tracing::warn!(%error, "failed to accept a connection");
@@ -148,10 +191,10 @@ async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
     }
     drop(listener);
     port.stopping.cancel();
-    connections.close();
-    if port.clock.timeout(GRACE, connections.wait()).await.is_err() {
+    port.connections.close();
+    if port.clock.timeout(GRACE, port.connections.wait()).await.is_err() {
         port.stopped.cancel();
-        connections.wait().await;
+        port.connections.wait().await;
     }
 }
 

@@ -10,18 +10,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
-use super::admission::{Admission, ServiceRange};
+use super::admission::{Admission, AdmissionPlugins, ServiceRange};
 use super::authentication::TokenKeys;
 use super::authorization::Policy;
 use super::bootstrap::{self, Made};
 use super::counters::{Counters, Counts};
 use super::garbage::{Feed, GcReceiver};
+use super::kubelets::SharedKubelets;
 use super::profile::{Profile, Resource, ResourceSet};
 use super::webhook::{Caller, ServiceUrls};
 use crate::clock::Clock;
 use crate::machinery::definition::ResourceDefinition;
 use crate::metrics::Registry;
-use crate::store::Store;
+use crate::store::{Event, ResourceKey, Store};
+
+/// Told of every write, while the writer waits: it must neither block nor write.
+pub type OnCommit = Option<Arc<dyn Fn(&ResourceKey, &Event) + Send + Sync>>;
 
 /// Options of one API server.
 #[derive(Clone)]
@@ -45,6 +49,14 @@ pub struct Options {
     /// Whether owners can only be named by who may delete the object, and may only block the
     /// deletion of what the sender may set finalizers of.
     pub owner_reference_enforcement: bool,
+    /// Where pods run. Without, requests for logs and ports fail as if no kubelet answered.
+    pub kubelets: SharedKubelets,
+    /// Told of every write.
+    pub on_commit: OnCommit,
+    /// Which admission plug-ins are switched on or off.
+    pub admission_plugins: AdmissionPlugins,
+    /// Whether containers may be privileged (`--allow-privileged`).
+    pub allow_privileged: bool,
 }
 
 impl Options {
@@ -59,6 +71,10 @@ impl Options {
             node_taint_admission: true,
             service_range: ServiceRange::default(),
             owner_reference_enforcement: false,
+            kubelets: None,
+            on_commit: None,
+            admission_plugins: AdmissionPlugins::default(),
+            allow_privileged: true,
         }
     }
 }

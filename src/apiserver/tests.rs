@@ -7,6 +7,9 @@ mod fuzz;
 mod history;
 mod limits;
 mod lists;
+mod parity;
+mod protobuf;
+mod storage;
 mod watches;
 
 use std::sync::Arc;
@@ -262,7 +265,8 @@ async fn refusals_have_upstreams_words() {
         Request::post(MAPS).header("content-type", "application/vnd.kubernetes.protobuf");
     let answer = Answer::read(harness.raw(protobuf, Body::from("k8s\0")).await).await;
     assert_eq!(answer.code, 400, "an envelope without a kind");
-    let only_protobuf = Request::get(MAPS).header("accept", "application/vnd.kubernetes.protobuf");
+    let only_protobuf =
+        Request::get(WIDGETS).header("accept", "application/vnd.kubernetes.protobuf");
     assert_eq!(harness.raw(only_protobuf, Body::empty()).await.status(), 406);
     let anonymous = Request::get(MAPS).body(Body::empty()).unwrap();
     assert_eq!(harness.server.handle(anonymous).await.status(), 403);
@@ -383,6 +387,13 @@ async fn unknown_fields_are_pruned_and_reported() {
     assert!(answer.refused().2.ends_with("strict decoding error: unknown field \"spec.odd\""));
     let answer = harness.post(&format!("{WIDGETS}?fieldValidation=Ignore"), body("ignored")).await;
     assert!(answer.code.is_success() && answer.warnings.is_empty());
+    let text = r#"{"metadata":{"name":"m","zz":{}},"data":{"a":"1","a":"2"},"Data":{},"b":1}"#;
+    let strict = Request::post(format!("{MAPS}?fieldValidation=Strict"));
+    let answer = Answer::read(harness.raw(strict, Body::from(text)).await).await;
+    assert_eq!(
+        answer.refused().2.split_once("strict decoding error: ").unwrap().1,
+        r#"unknown field "metadata.zz", duplicate field "data.a", unknown field "Data", unknown field "b""#
+    );
     let mut wrong = body("invalid");
     wrong["spec"] = json!({"color": "green"});
     assert_eq!(harness.post(WIDGETS, wrong).await.refused().1, "Invalid");
@@ -503,7 +514,10 @@ async fn scale_reads_and_writes_replicas() {
         (&object["spec"]["replicas"], &object["metadata"]["generation"]),
         (&json!(5), &json!(2))
     );
-    assert_eq!(harness.put(&path, json!({"spec": {"replicas": -1}})).await.code, 422);
+    assert_eq!(
+        harness.put(&path, json!({"metadata": {"name": "w"}, "spec": {"replicas": -1}})).await.code,
+        422
+    );
 }
 
 #[tokio::test(start_paused = true)]

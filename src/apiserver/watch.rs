@@ -1,4 +1,4 @@
-//! The verb watch: a stream of JSON lines over the store's log.
+//! The verb watch: a stream of JSON lines, or of protobuf's frames, over the store's log.
 //!
 //! A watcher is a position in the log of its resource. It sleeps until a commit rings, copies the
 //! events since its position into one chunk, and goes on from there; nothing is queued for it, so
@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::answer;
 use super::conversion;
 use super::counters::WatchGuard;
-use super::negotiate::{self, Encoding};
+use super::negotiate::Encoding;
 use super::options::{ListOptions, revision_syntax};
 use super::read;
 use super::route::Call;
@@ -33,6 +33,7 @@ use super::selection::Selection;
 use super::server::ApiServer;
 use super::view::View;
 use super::{negotiate::Shape, random};
+use crate::machinery::protobuf;
 use crate::machinery::status::Status;
 use crate::machinery::table::Headers;
 use crate::store::{Compacted, Entry, Event, EventKind, RangeQuery};
@@ -61,7 +62,7 @@ const STREAMED_TYPES: [&str; 2] =
 
 /// Answers a watch.
 pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
-    let accepted = negotiate::negotiate(call.headers)?;
+    let accepted = call.accepted()?;
     if accepted.encoding == Encoding::Yaml {
         return Err(Status::not_acceptable(&STREAMED_TYPES));
     }
@@ -74,6 +75,7 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>
     let mut watcher = Watcher {
         server: call.server.clone(),
         view: read::view(call, accepted.shape),
+        encoding: accepted.encoding,
         selection,
         namespace: call.scope().map(str::to_owned),
         place: call.scope().or(call.cluster_scope()).map(str::to_owned),
@@ -100,7 +102,7 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>
         let chunk = watcher.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), watcher))
     });
-    Ok(answer::stream(Body::from_stream(chunks)))
+    Ok(answer::stream(accepted.encoding, Body::from_stream(chunks)))
 }
 
 fn too_many() -> Box<Status> {
@@ -173,6 +175,8 @@ type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Watcher {
     server: ApiServer,
     view: View,
+    /// JSON lines, or frames of protobuf.
+    encoding: Encoding,
     selection: Selection,
     namespace: Option<String>,
     /// The only namespace that objects can be in, empty for cluster-scoped ones.
@@ -543,20 +547,36 @@ impl Watcher {
     }
 
     fn write_object(&mut self, chunk: &mut Vec<u8>, kind: &str, entry: &Entry) {
-        begin_line(chunk, kind);
         self.view.now_seconds = match self.view.shape {
             Shape::Table(_) => self.server.clock().now().as_second(),
             Shape::Object | Shape::Metadata(_) => 0,
         };
+        if self.encoding == Encoding::Protobuf {
+            let mut object = Vec::with_capacity(entry.raw.len() + 64);
+            self.view.write_event_object(&mut object, entry, self.headers);
+            write_frame(chunk, kind, &object);
+            return;
+        }
+        begin_line(chunk, kind);
         self.view.write_event_object(chunk, entry, self.headers);
         self.headers = Headers::Omitted;
         chunk.extend_from_slice(b"}\n");
     }
 
     fn write_line(&self, chunk: &mut Vec<u8>, kind: &str, object: &Value) {
+        if self.encoding == Encoding::Protobuf {
+            return write_frame(chunk, kind, object.to_string().as_bytes());
+        }
         begin_line(chunk, kind);
         chunk.extend_from_slice(object.to_string().as_bytes());
         chunk.extend_from_slice(b"}\n");
+    }
+}
+
+/// An event in protobuf. Only what has a protobuf form is negotiated to be streamed in it.
+fn write_frame(chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
+    if let Err(error) = protobuf::write_event(chunk, kind, object) {
+        tracing::error!(%error, "an event has no protobuf form");
     }
 }
 

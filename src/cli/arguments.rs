@@ -1,11 +1,12 @@
 //! The command line as typed.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::playground::ServiceUrl;
+use crate::playground::{Provider, Selection, ServiceUrl};
 
 /// A developer playground for Cluster API in one executable.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ pub enum Command {
     Delete(Delete),
     /// Print a kubeconfig: of the management API, or of a workload cluster.
     Kubeconfig(KubeconfigArguments),
+    /// Run some providers alone, against a management API that runs elsewhere.
+    Provider(ProviderCommand),
     /// Run one API server in the place of kube-apiserver, with its flags (see `--help`).
     #[command(disable_help_flag = true)]
     Apiserver(Apiserver),
@@ -39,6 +42,7 @@ pub enum Command {
 
 /// `capim up`.
 #[derive(Debug, Args)]
+#[command(after_help = UP_EXAMPLES)]
 pub struct Up {
     /// No dashboard: report in lines on stderr, also on a terminal.
     #[arg(long)]
@@ -62,9 +66,28 @@ pub struct Up {
     /// Ports of the workload clusters' API servers.
     #[arg(long, env = "CAPIM_WORKLOAD_PORTS", default_value = "20000-29999", value_name = "A-B", value_parser = parse_ports)]
     pub workload_ports: PortRange,
+    /// Providers that capim runs; the others are yours. Kinds of all of them are served.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LIST",
+        value_delimiter = ',',
+        conflicts_with = "external"
+    )]
+    pub providers: Option<Vec<ProviderName>>,
+    /// Providers that you run yourself: nothing of capim writes their objects.
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    pub external: Vec<ProviderName>,
+    /// Where to listen, and under which names.
+    #[command(flatten)]
+    pub network: Network,
     /// Where the webhook of a Service listens that runs outside, e.g. `capi-system/capi-webhook-service=https://127.0.0.1:9443` (repeatable).
     #[arg(long = "webhook", value_name = "NAMESPACE/NAME=URL")]
     pub webhooks: Vec<ServiceUrl>,
+    /// Where the certificate of those webhooks is written: tls.crt, tls.key and ca.crt, for your
+    /// manager's --webhook-cert-dir. Default: webhook-certs in capim's state directory.
+    #[arg(long, value_name = "DIR", requires = "webhooks")]
+    pub webhook_cert_dir: Option<PathBuf>,
     /// Where the management kubeconfig is written (mode 0600). Default: capim's state directory.
     #[arg(long, env = "CAPIM_KUBECONFIG", value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
@@ -72,6 +95,130 @@ pub struct Up {
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
 }
+
+/// Examples at the end of `capim up --help`.
+const UP_EXAMPLES: &str = "\
+Examples:
+  capim up                                     playground and dashboard
+  capim up -f clusters/ --wait clusters -- ./test.sh
+                                               run a command against it, in CI
+  capim up --external kubeadm-control-plane    you run that controller, e.g. in a debugger
+  capim up --external infra                    then: capim provider infra --kubeconfig FILE
+  capim up --listen 0.0.0.0 --advertise host.docker.internal
+                                               for controllers inside kind or a VM";
+
+impl Up {
+    /// Which providers run here.
+    pub fn selection(&self) -> Selection {
+        match &self.providers {
+            Some(names) => names.iter().flat_map(|name| name.providers()).copied().collect(),
+            None => {
+                Selection::without(self.external.iter().flat_map(|name| name.providers()).copied())
+            }
+        }
+    }
+}
+
+/// A provider by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProviderName {
+    /// Clusters, Machines, MachineSets and MachineDeployments.
+    #[value(name = "core", alias = "cluster-api")]
+    Core,
+    /// KubeadmConfigs.
+    #[value(name = "kubeadm-bootstrap", aliases = ["bootstrap-kubeadm", "cabpk"])]
+    KubeadmBootstrap,
+    /// KubeadmControlPlanes.
+    #[value(name = "kubeadm-control-plane", aliases = ["control-plane-kubeadm", "kcp"])]
+    KubeadmControlPlane,
+    /// The in-memory infrastructure and the workload clusters.
+    #[value(name = "infra", aliases = ["infrastructure", "in-memory", "infrastructure-docker"])]
+    Infra,
+    /// All of these.
+    #[value(name = "all")]
+    All,
+}
+
+impl ProviderName {
+    /// What the name stands for.
+    pub fn providers(self) -> &'static [Provider] {
+        match self {
+            Self::Core => &[Provider::Core],
+            Self::KubeadmBootstrap => &[Provider::KubeadmBootstrap],
+            Self::KubeadmControlPlane => &[Provider::KubeadmControlPlane],
+            Self::Infra => &[Provider::Infra],
+            Self::All => &Provider::ALL,
+        }
+    }
+}
+
+/// Where ports are opened and how clients reach them.
+#[derive(Clone, Debug, Args)]
+pub struct Network {
+    /// Address of all ports. Beyond loopback, whoever reaches this machine reaches them.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub listen: IpAddr,
+    /// Host name or address that kubeconfigs and endpoints name, for clients inside kind or a VM.
+    #[arg(long, value_name = "HOST", value_parser = parse_host)]
+    pub advertise: Option<String>,
+    /// Further host name or address for the certificates (repeatable).
+    #[arg(long = "san", value_name = "NAME", value_parser = parse_host)]
+    pub sans: Vec<String>,
+}
+
+impl Network {
+    /// All names, the advertised one first. A name for certificates alone needs one before it.
+    pub fn names(&self) -> Vec<String> {
+        let own = match (&self.advertise, self.sans.is_empty(), self.listen) {
+            (Some(host), _, _) => vec![host.clone()],
+            (None, true, _) => Vec::new(),
+            (None, false, IpAddr::V4(address)) if address.is_unspecified() => {
+                vec!["127.0.0.1".to_owned()]
+            }
+            (None, false, IpAddr::V6(address)) if address.is_unspecified() => {
+                vec!["::1".to_owned()]
+            }
+            (None, false, address) => vec![address.to_string()],
+        };
+        own.into_iter().chain(self.sans.iter().cloned()).collect()
+    }
+}
+
+/// `capim provider`.
+#[derive(Debug, Args)]
+#[command(after_help = PROVIDER_EXAMPLES)]
+pub struct ProviderCommand {
+    /// What to run.
+    #[arg(value_enum, value_name = "LIST", value_delimiter = ',', default_value = "infra")]
+    pub providers: Vec<ProviderName>,
+    /// Kubeconfig of the management API. Default: the one `capim up` wrote.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where workload API servers listen, and under which names.
+    #[command(flatten)]
+    pub network: Network,
+    /// Ports of the workload clusters' API servers.
+    #[arg(long, env = "CAPIM_WORKLOAD_PORTS", default_value = "20000-29999", value_name = "A-B", value_parser = parse_ports)]
+    pub workload_ports: PortRange,
+    /// Seed of ids and jitter; the same one gives the same ids after a restart.
+    #[arg(long, env = "CAPIM_SEED", default_value_t = 0)]
+    pub seed: u64,
+    /// Work only while holding the provider's Lease, so that of several processes one works.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+    /// Namespace of the Leases. Default: the provider's own, e.g. capd-system.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub leader_elect_namespace: Option<String>,
+}
+
+/// Examples at the end of `capim provider --help`.
+const PROVIDER_EXAMPLES: &str = "\
+Examples:
+  capim up --headless --external infra         the management API, in one terminal
+  capim provider infra                         the provider, in another one
+  capim provider infra --kubeconfig mgmt.yaml --listen 0.0.0.0 --advertise 192.168.5.2
+                                               for a management cluster in kind or a VM
+  capim provider core,kubeadm-bootstrap        other providers, too";
 
 /// An inclusive range of TCP ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +417,27 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     crate::machinery::duration::parse(text)
 }
 
+/// A host name or an address, without scheme and port.
+fn parse_host(text: &str) -> Result<String, String> {
+    let is_name = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 253
+            && text.split('.').all(|label| {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+                !label.is_empty() && label.len() <= 63 && label.bytes().all(is_plain)
+            })
+    };
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => {
+            Err("clients cannot connect to this address; name one that leads here".to_owned())
+        }
+        Ok(address) => Ok(address.to_string()),
+        Err(_) if is_name(text) => Ok(text.to_ascii_lowercase()),
+        Err(_) => Err("expected a host name or an address, without scheme and port".to_owned()),
+    }
+}
+
 fn parse_ports(text: &str) -> Result<PortRange, String> {
     let (first, last) = text.split_once('-').ok_or("expected FIRST-LAST, e.g. 20000-29999")?;
     let port = |text: &str| text.parse::<u16>().map_err(|error| format!("{text:?}: {error}"));
@@ -324,6 +492,37 @@ mod tests {
         assert_eq!(parse_ports("1-2"), Ok(PortRange { first: 1, last: 2 }));
         for bad in ["", "5", "9-3", "0-3", "a-b", "1-99999"] {
             assert!(parse_ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn providers_are_switched_off_by_name_and_mistakes_name_the_near_miss() {
+        let parse = |words: &[&str]| {
+            let arguments = Arguments::try_parse_from(["capim", "up"].iter().chain(words));
+            arguments.map(|arguments| match arguments.command {
+                Command::Up(up) => up.selection().external(),
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(parse(&[]).unwrap(), []);
+        let external = parse(&["--external", "infra,kcp"]).unwrap();
+        assert_eq!(external, [Provider::KubeadmControlPlane, Provider::Infra]);
+        let external = parse(&["--providers", "core"]).unwrap();
+        assert_eq!(external.len(), 3);
+        assert_eq!(parse(&["--external", "all"]).unwrap().len(), 4);
+        assert_eq!(parse(&["--providers", "all"]).unwrap(), []);
+        let error = parse(&["--external", "kubeadm-controlplane"]).unwrap_err().to_string();
+        assert!(error.contains("'kubeadm-control-plane'"), "{error}");
+        assert!(error.contains("possible values: core, kubeadm-bootstrap,"), "{error}");
+        assert!(parse(&["--providers", "core", "--external", "infra"]).is_err());
+    }
+
+    #[test]
+    fn advertised_hosts_are_names_or_addresses() {
+        assert_eq!(parse_host("Host.docker.internal").unwrap(), "host.docker.internal");
+        assert_eq!(parse_host("[fd00::1]").unwrap(), "fd00::1");
+        for bad in ["", "https://a", "a:1", "0.0.0.0", "a..b", "a_b", "::"] {
+            assert!(parse_host(bad).is_err(), "{bad}");
         }
     }
 

@@ -14,6 +14,7 @@ mod etcd;
 mod get;
 mod kubeconfig;
 mod output;
+mod provider;
 mod report;
 mod signals;
 mod up;
@@ -55,7 +56,7 @@ pub fn main() -> ExitCode {
 
 /// What the executable was started as.
 enum Program {
-    Capim(Command),
+    Capim(Box<Command>),
     /// With kube-apiserver's flags.
     Apiserver(Vec<String>),
     /// With etcd's flags.
@@ -73,13 +74,13 @@ impl Program {
             (Some("etcd"), _) => Self::Etcd(arguments[1..].to_vec()),
             // Its flags are not for clap, which takes `--` for itself.
             (_, Some("apiserver")) => Self::Apiserver(arguments[2..].to_vec()),
-            _ => Self::Capim(Arguments::parse_from(arguments).command),
+            _ => Self::Capim(Box::new(Arguments::parse_from(arguments).command)),
         }
     }
 
     async fn run(self) -> Result<ExitCode, CliError> {
         match self {
-            Self::Capim(command) => run(command).await,
+            Self::Capim(command) => run(*command).await,
             Self::Apiserver(arguments) => apiserver::run(&arguments).await,
             Self::Etcd(arguments) => etcd::run(&arguments).await,
         }
@@ -97,6 +98,7 @@ async fn run(command: Command) -> Result<ExitCode, CliError> {
             DeleteKind::Cluster(delete) => delete::run(delete).await,
         },
         Command::Kubeconfig(arguments) => kubeconfig::run(arguments).await,
+        Command::Provider(arguments) => provider::run(arguments).await,
         Command::Apiserver(raw) => apiserver::run(&raw.arguments).await,
         Command::Version => version::run(),
     }

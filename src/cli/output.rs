@@ -1,8 +1,10 @@
-//! Results on stdout. A reader that stops reading (`capim get ... | head`) is no error.
+//! Results on stdout, news on stderr. A reader of stdout that stops reading (`capim get ... | head`)
+//! is no error.
 
 use std::io::{ErrorKind, Write};
 
 use super::error::CliError;
+use crate::clock::Clock;
 
 /// Writes text to stdout.
 ///
@@ -16,4 +18,14 @@ pub(super) fn write(text: impl AsRef<[u8]>) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells news on stderr, as one line with the time.
+pub(super) fn line(clock: &Clock, text: &str) {
+    eprintln!("{:.0} INFO {}", clock.now(), crate::tui::text::printable(text));
+}
+
+/// The same for what somebody should look at.
+pub(super) fn warning(clock: &Clock, text: &str) {
+    eprintln!("{:.0} WARN {}", clock.now(), crate::tui::text::printable(text));
 }

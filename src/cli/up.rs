@@ -2,17 +2,18 @@
 //! dashboard or reports in lines until it is told to stop.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use super::arguments::{Up, WaitFor};
 use super::error::{CliError, Exit};
+use super::output::{line, warning};
 use super::signals::Signals;
 use super::{child, report};
 use crate::clock::{Clock, Seed};
 use crate::playground::{
-    ApiPort, Config, Manifest, Playground, PlaygroundError, apply_manifests,
-    default_kubeconfig_path, raise_file_limit, read_manifests, state_directory,
+    ApiPort, Config, Manifest, Playground, PlaygroundError, ServiceUrls, apply_manifests,
+    certify_webhooks, default_kubeconfig_path, raise_file_limit, read_manifests, state_directory,
 };
 use crate::tui;
 
@@ -32,13 +33,16 @@ pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
     log_to(mode);
     let mut signals = Signals::listen()?;
     let seed = Seed(up.seed.unwrap_or_else(random_seed));
+    warn_of_listening(&clock, up.network.listen);
     let config = Config {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        providers: up.selection(),
+        address: up.network.listen,
+        names: up.network.names(),
         api_port: up.api_port.map_or(API_PORTS, ApiPort::Exact),
         workload_ports: up.workload_ports.first..=up.workload_ports.last,
         seed,
         clock: clock.clone(),
-        webhooks: up.webhooks.iter().cloned().collect(),
+        webhooks: webhooks(&up, &clock)?,
         watch_events: mode == Mode::Dashboard,
         kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(default_kubeconfig_path)),
     };
@@ -50,6 +54,19 @@ pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
     };
     playground.stop().await;
     outcome
+}
+
+/// Where webhooks of Services are, with a certificate for them.
+fn webhooks(up: &Up, clock: &Clock) -> Result<ServiceUrls, CliError> {
+    if up.webhooks.is_empty() {
+        return Ok(ServiceUrls::default());
+    }
+    let default = || state_directory().join("webhook-certs");
+    let directory = up.webhook_cert_dir.clone().unwrap_or_else(default);
+    let urls = certify_webhooks(&up.webhooks, &directory)
+        .map_err(|error| CliError::new("E062", Exit::Environment, error.to_string()))?;
+    line(clock, &format!("webhooks use: --webhook-cert-dir={}", directory.display()));
+    Ok(urls)
 }
 
 /// How the playground shows itself.
@@ -102,7 +119,7 @@ async fn session(
             .expecting(applied)
             .wait(up.timeout)
             .await
-            .map_err(|error| report::timed_out(&error))?;
+            .map_err(|error| with_external(report::timed_out(&error), playground.external()))?;
         let took = playground.clock().elapsed().saturating_sub(started).as_secs_f64();
         let count = playground.cluster_count();
         line(playground.clock(), &format!("ready clusters={count}/{count} took={took:.1}s"));
@@ -118,7 +135,12 @@ fn announce(playground: &Playground, mode: Mode, seed: Seed) {
     match mode {
         Mode::Dashboard => {}
         Mode::Lines | Mode::Command => {
-            line(playground.clock(), &format!("up api={api} kubeconfig={path} seed={}", seed.0));
+            let external = match playground.external() {
+                [] => String::new(),
+                names => format!(" external={}", names.join(",")),
+            };
+            let text = format!("up api={api} kubeconfig={path} seed={}{external}", seed.0);
+            line(playground.clock(), &text);
             if mode == Mode::Lines {
                 line(playground.clock(), &format!("use: export KUBECONFIG={path}"));
             }
@@ -126,11 +148,29 @@ fn announce(playground: &Playground, mode: Mode, seed: Seed) {
     }
 }
 
-fn line(clock: &Clock, text: &str) {
-    eprintln!("{:.0} INFO {}", clock.now(), crate::tui::text::printable(text));
+/// A timeout that may be due to providers that the user has not started.
+fn with_external(error: CliError, external: &[&str]) -> CliError {
+    match external {
+        [] => error,
+        names => error.note(format!(
+            "external providers: {}; nothing of capim reconciles their objects",
+            names.join(", ")
+        )),
+    }
 }
 
-fn check_file_limit() -> Result<(), CliError> {
+/// Says so when ports are opened to more than this machine.
+pub(super) fn warn_of_listening(clock: &Clock, address: IpAddr) {
+    if !address.is_loopback() {
+        let text = format!(
+            "listening on {address}: whoever reaches this machine reaches all API servers; only \
+             certificates and tokens keep them out"
+        );
+        warning(clock, &text);
+    }
+}
+
+pub(super) fn check_file_limit() -> Result<(), CliError> {
     match raise_file_limit() {
         Some(limit) if limit < FILES_MIN => {
             let message =
@@ -160,6 +200,11 @@ fn log_to(mode: Mode) {
         },
         Mode::Lines | Mode::Command => builder.with_writer(std::io::stderr).try_init(),
     };
+}
+
+/// Logs go to stderr.
+pub(super) fn log_to_stderr() {
+    log_to(Mode::Lines);
 }
 
 /// A seed that nobody asked for, short enough to be typed.

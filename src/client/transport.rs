@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 
 use super::ClientError;
 use super::target::percent_encode;
+use crate::apiserver::serve::in_process;
 use crate::apiserver::{ApiServer, Identity, InProcess};
 
 /// A client of one API server. Cheap to clone.
@@ -28,7 +29,7 @@ pub struct Client {
 #[derive(Clone)]
 enum Lane {
     Local(Arc<Local>),
-    Kube(kube::Client),
+    Kube(Arc<kube::Client>),
 }
 
 /// An engine of this process and who speaks to it.
@@ -58,7 +59,7 @@ pub(crate) struct Call {
 impl Client {
     /// Wraps an existing client; writes carry `field_manager`.
     pub fn new(kube: kube::Client, field_manager: &str) -> Self {
-        Self { lane: Lane::Kube(kube), field_manager: field_manager.into() }
+        Self { lane: Lane::Kube(Arc::new(kube)), field_manager: field_manager.into() }
     }
 
     /// A client of an engine in this process, speaking as `identity`.
@@ -77,6 +78,23 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let kubeconfig =
             kube::config::Kubeconfig::read_from(path).map_err(kube::Error::InferKubeconfig)?;
+        Self::of_kubeconfig(kubeconfig, field_manager).await
+    }
+
+    /// A client of the current context of a kubeconfig's text, over the network.
+    ///
+    /// # Errors
+    /// When it cannot be read or names no usable server or credentials.
+    pub async fn from_kubeconfig(text: &str, field_manager: &str) -> Result<Self, ClientError> {
+        let kubeconfig =
+            kube::config::Kubeconfig::from_yaml(text).map_err(kube::Error::InferKubeconfig)?;
+        Self::of_kubeconfig(kubeconfig, field_manager).await
+    }
+
+    async fn of_kubeconfig(
+        kubeconfig: kube::config::Kubeconfig,
+        field_manager: &str,
+    ) -> Result<Self, ClientError> {
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
@@ -101,7 +119,8 @@ impl Client {
     pub fn is_same_connection(&self, other: &Self) -> bool {
         match (&self.lane, &other.lane) {
             (Lane::Local(one), Lane::Local(two)) => Arc::ptr_eq(one, two),
-            (Lane::Local(_) | Lane::Kube(_), _) => false,
+            (Lane::Kube(one), Lane::Kube(two)) => Arc::ptr_eq(one, two),
+            (Lane::Local(_), Lane::Kube(_)) | (Lane::Kube(_), Lane::Local(_)) => false,
         }
     }
 
@@ -147,6 +166,7 @@ impl Client {
 
 impl Local {
     /// The same way as a tower service under a `kube::Client`. Bodies are streamed, not copied.
+    /// Only upgrades need a connection, which is in memory.
     fn to_kube(&self) -> kube::Client {
         let (server, identity) = (self.server.clone(), self.identity.clone());
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
@@ -154,7 +174,13 @@ impl Local {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(identity.clone());
             request.extensions_mut().insert(InProcess);
-            async move { Ok::<Response<Body>, Infallible>(server.handle(request).await) }
+            async move {
+                let response = match request.headers().contains_key(header::UPGRADE) {
+                    true => in_process::upgrade(&server, request).await,
+                    false => server.handle(request).await,
+                };
+                Ok::<Response<Body>, Infallible>(response)
+            }
         });
         kube::Client::new(service, "default")
     }

@@ -2,6 +2,7 @@
 //! conditions, names of secrets, collections of machines, versions, template cloning.
 
 pub mod conditions;
+pub mod etcd;
 pub mod labels;
 pub mod machines;
 pub mod names;

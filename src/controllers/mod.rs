@@ -9,6 +9,7 @@ mod certificate_requests;
 mod events;
 mod follow;
 mod garbage_collector;
+mod kubernetes_service;
 mod namespace_content;
 mod namespaces;
 mod objects;
@@ -19,6 +20,7 @@ mod test_server;
 mod tests;
 mod token_secrets;
 
+pub use kubernetes_service::publish_kubernetes_service;
 pub use namespaces::seed_namespaces;
 
 use std::sync::Arc;

@@ -11,7 +11,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Credentials, KUBERNETES_VERSION};
 use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
-use crate::apiserver::{Access, ApiServer, Identity, Options, Profile, ServiceRange};
+use crate::apiserver::{
+    Access, AdmissionPlugins, ApiServer, Identity, Options, Profile, ServiceRange,
+};
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
 use crate::controllers;
@@ -54,6 +56,8 @@ pub struct Builder {
     git_version: String,
     access: Arc<Access>,
     service_range: ServiceRange,
+    admission_plugins: AdmissionPlugins,
+    allow_privileged: bool,
 }
 
 impl Builder {
@@ -100,6 +104,20 @@ impl Builder {
         self
     }
 
+    /// Switches admission plug-ins on or off.
+    #[must_use]
+    pub fn admission_plugins(mut self, plugins: AdmissionPlugins) -> Self {
+        self.admission_plugins = plugins;
+        self
+    }
+
+    /// Whether containers may be privileged; they may without this.
+    #[must_use]
+    pub fn allow_privileged(mut self, allowed: bool) -> Self {
+        self.allow_privileged = allowed;
+        self
+    }
+
     /// Decides who may in another way than by default.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
@@ -129,12 +147,20 @@ impl Builder {
             history_bytes: HISTORY_BYTES,
             git_version: self.git_version.clone(),
             service_range: self.service_range.clone(),
+            service_account_admission: self.admission_plugins.is_enabled("ServiceAccount"),
+            owner_reference_enforcement: self
+                .admission_plugins
+                .is_enabled("OwnerReferencesPermissionEnforcement"),
+            admission_plugins: self.admission_plugins.clone(),
+            allow_privileged: self.allow_privileged,
             ..Options::new(clock.clone())
         };
         let server = ApiServer::with_access(&PROFILE, options, self.access.clone());
         install_default_roles(&server);
         let client = Client::in_process(&server, Identity::administrator("capim"), "capim");
         controllers::seed_namespaces(&client).await?;
+        let service_address = self.service_range.first().into();
+        controllers::publish_kubernetes_service(&client, address, service_address).await?;
         let stop = CancellationToken::new();
         let server_ca_pem = match &self.serving {
             Some(serving) => serving.certificate_pem.clone(),
@@ -204,6 +230,8 @@ impl ControlPlane {
             git_version: KUBERNETES_VERSION.to_owned(),
             access: Arc::default(),
             service_range: ServiceRange::default(),
+            admission_plugins: AdmissionPlugins::default(),
+            allow_privileged: true,
         }
     }
 

@@ -29,16 +29,28 @@ impl Credentials {
     /// # Errors
     /// When keys or certificates cannot be made.
     pub fn generate(address: IpAddr) -> Result<Self, PkiError> {
+        Self::generate_for(&[address.to_string()])
+    }
+
+    /// New certificates for a server that is reached under these names and addresses, and under
+    /// those of the loopback interface.
+    ///
+    /// # Errors
+    /// When keys or certificates cannot be made.
+    pub fn generate_for(names: &[String]) -> Result<Self, PkiError> {
         let authority = CertificateAuthority::generate("capim", KeyAlgorithm::EcdsaP256)?;
         let mut addresses = vec![IpAddr::from([127, 0, 0, 1])];
-        if !addresses.contains(&address) {
-            addresses.push(address);
+        let mut dns_names = SERVICE_NAMES.map(str::to_owned).to_vec();
+        for name in names {
+            match name.parse::<IpAddr>() {
+                Ok(address) if addresses.contains(&address) => {}
+                Ok(address) => addresses.push(address),
+                Err(_) if dns_names.contains(name) => {}
+                Err(_) => dns_names.push(name.clone()),
+            }
         }
-        let serving = LeafRequest {
-            dns_names: SERVICE_NAMES.map(str::to_owned).to_vec(),
-            addresses,
-            ..leaf("kube-apiserver", &[], Usage::Server)
-        };
+        let serving =
+            LeafRequest { dns_names, addresses, ..leaf("kube-apiserver", &[], Usage::Server) };
         let serving = authority.issue(&serving, KeyAlgorithm::EcdsaP256)?;
         let administrator = leaf("kubernetes-admin", &["system:masters"], Usage::Client);
         let administrator = authority.issue(&administrator, KeyAlgorithm::EcdsaP256)?;

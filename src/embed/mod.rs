@@ -29,7 +29,9 @@ mod tests;
 pub use control_plane::{Builder, ControlPlane, EmbedError};
 pub use credentials::Credentials;
 
-pub use crate::apiserver::{Access, AuthorizationMode, ServiceRange, StaticToken};
+pub use crate::apiserver::{
+    Access, AdmissionPlugins, AuthorizationMode, ServiceRange, StaticToken,
+};
 pub use crate::pki::{CertifiedKey, PublicKey, SigningKey, generate_key_pem};
 
 /// Kubernetes version that API servers report.

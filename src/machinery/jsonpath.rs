@@ -5,6 +5,8 @@
 //! Compiled once, evaluated often. Missing fields give no result instead of an error, as the
 //! table convertor of CRDs asks for (apiextensions `tableconvertor.go`).
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 /// A text that is no JSONPath, and why.
@@ -66,7 +68,7 @@ impl JsonPath {
         let trimmed = text.trim();
         let inner =
             trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(trimmed);
-        let mut parser = Parser { rest: inner.trim() };
+        let mut parser = Parser { rest: inner.trim(), depth: 0 };
         let steps = parser
             .steps()
             .and_then(|steps| {
@@ -78,7 +80,7 @@ impl JsonPath {
 
     /// All results in document order.
     pub fn evaluate<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
-        evaluate(&self.steps, value)
+        evaluate(&self.steps, value, &Visits::default())
     }
 
     /// The first result, which is what a table cell shows.
@@ -88,19 +90,44 @@ impl JsonPath {
         for (position, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Field(name) => current = current.get(name)?,
-                _ => return evaluate(&self.steps[position..], current).first().copied(),
+                _ => {
+                    return evaluate(&self.steps[position..], current, &Visits::default())
+                        .first()
+                        .copied();
+                }
             }
         }
         Some(current)
     }
 }
 
-fn evaluate<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
+/// Values that one evaluation may still visit; descents within descents and filters would have it
+/// visit any number. What is not visited is not found.
+struct Visits(Cell<usize>);
+
+/// More than an object can have values.
+const VISITS_MAX: usize = 1 << 20;
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self(Cell::new(VISITS_MAX))
+    }
+}
+
+impl Visits {
+    fn next(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+fn evaluate<'v>(steps: &[Step], value: &'v Value, visits: &Visits) -> Vec<&'v Value> {
     let mut current = vec![value];
     for step in steps {
         let mut next = Vec::new();
-        for value in current {
-            step.collect(value, &mut next);
+        for value in current.into_iter().take_while(|_| visits.next()) {
+            step.collect(value, &mut next, visits);
         }
         current = next;
     }
@@ -108,7 +135,7 @@ fn evaluate<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
 }
 
 impl Step {
-    fn collect<'v>(&self, value: &'v Value, out: &mut Vec<&'v Value>) {
+    fn collect<'v>(&self, value: &'v Value, out: &mut Vec<&'v Value>, visits: &Visits) {
         match self {
             Step::Field(name) => out.extend(value.get(name)),
             Step::Fields(names) => out.extend(names.iter().filter_map(|name| value.get(name))),
@@ -117,7 +144,7 @@ impl Step {
                 Value::Object(fields) => out.extend(fields.values()),
                 _ => {}
             },
-            Step::Descend => descend(value, out),
+            Step::Descend => descend(value, out, visits),
             Step::Index(index) => {
                 if let Value::Array(items) = value {
                     let at = clamp(*index, items.len());
@@ -133,19 +160,25 @@ impl Step {
                 }
             }
             Step::Filter(filter) => match value {
-                Value::Array(items) => out.extend(items.iter().filter(|item| filter.holds(item))),
-                other if filter.holds(other) => out.push(other),
+                Value::Array(items) => {
+                    let items = items.iter().take_while(|_| visits.next());
+                    out.extend(items.filter(|item| filter.holds(item, visits)));
+                }
+                other if filter.holds(other, visits) => out.push(other),
                 _ => {}
             },
         }
     }
 }
 
-fn descend<'v>(value: &'v Value, out: &mut Vec<&'v Value>) {
+fn descend<'v>(value: &'v Value, out: &mut Vec<&'v Value>, visits: &Visits) {
+    if !visits.next() {
+        return;
+    }
     out.push(value);
     match value {
-        Value::Array(items) => items.iter().for_each(|item| descend(item, out)),
-        Value::Object(fields) => fields.values().for_each(|field| descend(field, out)),
+        Value::Array(items) => items.iter().for_each(|item| descend(item, out, visits)),
+        Value::Object(fields) => fields.values().for_each(|field| descend(field, out, visits)),
         _ => {}
     }
 }
@@ -156,11 +189,11 @@ fn clamp(index: i64, length: usize) -> Option<usize> {
 }
 
 impl Filter {
-    fn holds(&self, item: &Value) -> bool {
-        let left = self.left.value(item);
+    fn holds(&self, item: &Value, visits: &Visits) -> bool {
+        let left = self.left.value(item, visits);
         match &self.test {
             Test::Exists => left.is_some(),
-            Test::Compare(compare, right) => match (left, right.value(item)) {
+            Test::Compare(compare, right) => match (left, right.value(item, visits)) {
                 (Some(left), Some(right)) => compare.holds(left, right),
                 _ => false,
             },
@@ -169,10 +202,10 @@ impl Filter {
 }
 
 impl Operand {
-    fn value<'v>(&'v self, item: &'v Value) -> Option<&'v Value> {
+    fn value<'v>(&'v self, item: &'v Value, visits: &Visits) -> Option<&'v Value> {
         match self {
             Operand::Literal(value) => Some(value),
-            Operand::Path(steps) => evaluate(steps, item).first().copied(),
+            Operand::Path(steps) => evaluate(steps, item, visits).first().copied(),
         }
     }
 }
@@ -199,8 +232,13 @@ impl Compare {
     }
 }
 
+/// Deepest nesting of filters.
+const DEPTH_MAX: usize = 16;
+
 struct Parser<'a> {
     rest: &'a str,
+    /// Filters that the rest is in.
+    depth: usize,
 }
 
 type Parsed<T> = Result<T, &'static str>;
@@ -278,7 +316,12 @@ impl<'a> Parser<'a> {
     fn bracket(&mut self) -> Parsed<Step> {
         self.skip_spaces();
         if self.eat("?(") {
+            self.depth += 1;
+            if self.depth > DEPTH_MAX {
+                return Err("filters are nested too deep");
+            }
             let filter = self.filter()?;
+            self.depth -= 1;
             self.expect(")", "unterminated filter")?;
             self.skip_spaces();
             self.expect("]", "unterminated filter")?;
@@ -322,7 +365,8 @@ impl<'a> Parser<'a> {
     }
 
     fn quoted(&mut self) -> Parsed<String> {
-        let quote = self.rest.chars().next().ok_or("unterminated quoted string")?;
+        let quote = self.rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'));
+        let quote = quote.ok_or("unterminated quoted string")?;
         let mut text = String::new();
         let mut chars = self.rest.char_indices().skip(1);
         while let Some((at, c)) = chars.next() {

@@ -7,6 +7,8 @@ pub mod crd;
 pub mod definition;
 pub mod duration;
 pub mod field_path;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod gvk;
 pub mod jsonpath;
 pub mod managed_fields;
@@ -17,8 +19,13 @@ pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;
+#[cfg(test)]
+pub(crate) mod random_tests;
 pub mod schema;
 pub mod selector;
+#[cfg(test)]
+mod selector_model_tests;
+pub mod spdy;
 pub mod status;
 pub mod table;
 pub mod tables;

@@ -1,7 +1,7 @@
 //! What a playground is to be, and why it could not become that.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -9,12 +9,18 @@ use crate::apiserver::ServiceUrls;
 use crate::client::ClientError;
 use crate::clock::{Clock, Seed};
 use crate::pki::PkiError;
+use crate::providers::Selection;
 
 /// Configuration of one playground.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Providers that run here; the others are the user's.
+    pub providers: Selection,
     /// Address of every listener; loopback unless the user asks for more.
     pub address: IpAddr,
+    /// Host names and addresses under which clients reach the listeners, for certificates; the
+    /// first is what kubeconfigs and endpoints name. Without any it is the address.
+    pub names: Vec<String>,
     /// Port of the management API.
     pub api_port: ApiPort,
     /// Ports of the workload clusters.
@@ -29,6 +35,36 @@ pub struct Config {
     pub watch_events: bool,
     /// Where the management kubeconfig is written; `None` writes none.
     pub kubeconfig: Option<PathBuf>,
+}
+
+impl Config {
+    /// All names of the listeners: the one that clients are told first.
+    pub(super) fn host_names(&self) -> Vec<String> {
+        host_names(self.address, &self.names)
+    }
+}
+
+/// All names of listeners at an address: `names`, then the address, or loopback's for those that
+/// listen everywhere.
+pub(super) fn host_names(address: IpAddr, names: &[String]) -> Vec<String> {
+    let own = match address {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        // Such a socket takes IPv4's connections, too.
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+        IpAddr::V4(_) | IpAddr::V6(_) => address.to_string(),
+    };
+    let mut all = names.to_vec();
+    all.push(own);
+    all
+}
+
+/// `https://HOST:PORT`, with the brackets that IPv6 needs.
+pub(super) fn url(host: &str, port: u16) -> String {
+    if host.parse::<Ipv6Addr>().is_ok() {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
+    }
 }
 
 /// How the port of the management API is chosen.
@@ -71,4 +107,23 @@ pub enum PlaygroundError {
     /// The management API refused its own seed objects.
     #[error("failed to seed the management API: {0}")]
     Seed(#[from] ClientError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_the_advertised_name_or_one_that_leads_here() {
+        let names = |address: &str, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            host_names(address.parse().unwrap(), &names).join(" ")
+        };
+        assert_eq!(names("127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(names("0.0.0.0", &[]), "127.0.0.1");
+        assert_eq!(names("::", &[]), "::1");
+        assert_eq!(names("10.0.0.5", &["host.docker.internal"]), "host.docker.internal 10.0.0.5");
+        assert_eq!(url("::1", 7443), "https://[::1]:7443");
+        assert_eq!(url("play.example", 7443), "https://play.example:7443");
+    }
 }

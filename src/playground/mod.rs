@@ -6,22 +6,29 @@
 
 mod apply;
 mod config;
+mod inventory;
 mod kubeconfig;
+mod kubelets;
 mod limits;
 mod manifests;
+mod process;
 mod providers;
 pub mod sample;
 mod start;
 mod wait;
+mod webhook_certificates;
 
 pub use crate::apiserver::{ServiceUrl, ServiceUrls};
+pub use crate::providers::{Provider, Selection};
 pub use apply::{Applier, ApplyError, apply_manifests};
 pub use config::{ApiPort, Config, PlaygroundError};
 pub use kubeconfig::{default_kubeconfig_path, state_directory, write_private};
 pub use limits::raise_file_limit;
 pub use manifests::{Manifest, ManifestError, read_manifests};
+pub use process::{ProcessConfig, ProcessError, ProviderProcess, Stage};
 pub use start::Playground;
 pub use wait::{Readiness, WaitError, index_machines};
+pub use webhook_certificates::{WebhookCertificateError, certify_webhooks};
 
 /// Kubernetes version of the management API and, unless asked otherwise, of sample machines.
 pub const KUBERNETES_VERSION: &str = crate::embed::KUBERNETES_VERSION;

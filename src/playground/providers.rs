@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::KUBERNETES_VERSION;
 use super::config::Config;
+use super::inventory;
+use super::kubelets::ManagementKubelets;
 use super::wait::index_machines;
 use crate::api;
 use crate::api::controlplane::KubeadmControlPlane;
@@ -16,11 +18,14 @@ use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::crds::install_builtin_crds;
 use crate::apiserver::{ApiServer, Options, Profile, ServiceUrls};
 use crate::client::{Client, ClientError, ClusterCache};
-use crate::clock::Clock;
+use crate::clock::{Clock, Seed};
 use crate::contract::versions::ContractVersions;
 use crate::controllers;
 use crate::machinery::builtin;
-use crate::providers::{bootstrap, controlplane, core, infrastructure};
+use crate::pki::KeyAlgorithm;
+use crate::providers::{
+    Provider, Selection, bootstrap, connections, controlplane, core, infrastructure,
+};
 use crate::runtime::{Informer, Manager, RemoteInformers};
 use crate::workload::{Host, HostOptions};
 
@@ -35,13 +40,17 @@ pub(super) struct Running {
     pub(super) events: Option<Informer<Event>>,
     pub(super) manager: Arc<Manager>,
     pub(super) connections: ClusterCache,
-    host: Host,
+    pub(super) host: Host,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// The management API, with all kinds of Cluster API served.
-pub(super) fn management_api(clock: &Clock, webhooks: &ServiceUrls) -> ApiServer {
+pub(super) fn management_api(
+    clock: &Clock,
+    webhooks: &ServiceUrls,
+    kubelets: Arc<ManagementKubelets>,
+) -> ApiServer {
     let mut definitions = builtin::definitions();
     let custom = api::definitions::definitions();
     definitions.extend(custom.iter().cloned());
@@ -49,6 +58,7 @@ pub(super) fn management_api(clock: &Clock, webhooks: &ServiceUrls) -> ApiServer
         history_bytes: MANAGEMENT_HISTORY_BYTES,
         git_version: KUBERNETES_VERSION.to_owned(),
         webhooks: webhooks.clone(),
+        kubelets: Some(kubelets),
         ..Options::new(clock.clone())
     };
     let server = ApiServer::new(&Profile::new(definitions), options);
@@ -75,10 +85,12 @@ pub(super) async fn start(
     settings: controllers::Settings,
 ) -> Result<Running, ClientError> {
     controllers::seed_namespaces(client).await?;
+    inventory::seed(client, &config.clock, &config.providers).await?;
     let clock = &config.clock;
     let connections = ClusterCache::new();
     let host = Host::new(HostOptions {
         address: config.address,
+        names: config.host_names(),
         ports: config.workload_ports.clone(),
         profile: Profile::new(builtin::definitions()),
         clock: clock.clone(),
@@ -102,11 +114,12 @@ pub(super) async fn start(
         stop: CancellationToken::new(),
         tasks: Vec::new(),
     };
-    core::add_controllers(&manager, &remote, &versions, config.seed);
-    bootstrap::add_controllers(&manager, &remote, &versions);
-    controlplane::add_controllers(&manager, &remote, &versions, config.seed);
-    infrastructure::add_controllers(&manager, &host, config.seed);
-    let tasks = vec![
+    Providers { manager: &manager, remote: &remote, versions: &versions, seed: config.seed }
+        .add(&config.providers);
+    if config.providers.has(Provider::Infra) {
+        infrastructure::add_controllers(&manager, &host, config.seed);
+    }
+    let mut tasks = vec![
         tokio::spawn(controllers::run(
             server.clone(),
             client.clone(),
@@ -118,12 +131,44 @@ pub(super) async fn start(
             let (manager, stop) = (manager, running.stop.clone());
             async move { manager.run(stop).await }
         }),
-        tokio::spawn({
-            let stop = running.stop.clone();
-            async move { remote.run(stop).await }
-        }),
     ];
+    // Copies of workload clusters are for those who look into them.
+    if config.providers.reads_workloads() {
+        let stop = running.stop.clone();
+        tasks.push(tokio::spawn(async move { remote.run(stop).await }));
+    }
     Ok(Running { tasks, ..running })
+}
+
+/// What the controllers of every provider but the infrastructure's are made from.
+pub(super) struct Providers<'a> {
+    pub(super) manager: &'a Manager,
+    pub(super) remote: &'a RemoteInformers,
+    pub(super) versions: &'a ContractVersions,
+    pub(super) seed: Seed,
+}
+
+impl Providers<'_> {
+    /// Adds the controllers of those that run here, and, if the infrastructure runs elsewhere, the
+    /// one that connects them to its workload clusters.
+    pub(super) fn add(&self, selection: &Selection) {
+        let Self { manager, remote, versions, seed } = *self;
+        let has_infra = selection.has(Provider::Infra);
+        if selection.has(Provider::Core) {
+            core::add_controllers(manager, remote, versions, seed);
+        }
+        if selection.has(Provider::KubeadmBootstrap) {
+            bootstrap::add_controllers(manager, remote, versions);
+        }
+        if selection.has(Provider::KubeadmControlPlane) {
+            // Upstream's in-memory provider reads no other keys than RSA's.
+            let algorithm = if has_infra { KeyAlgorithm::EcdsaP256 } else { KeyAlgorithm::Rsa2048 };
+            controlplane::add_controllers(manager, remote, versions, seed, algorithm);
+        }
+        if selection.reads_workloads() && !has_infra {
+            connections::add_controllers(manager, remote);
+        }
+    }
 }
 
 impl Running {

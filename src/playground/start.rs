@@ -1,5 +1,6 @@
 //! Starting and stopping a playground.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,14 +8,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{ApiPort, Config, PlaygroundError};
+use super::config::{ApiPort, Config, PlaygroundError, url};
 use super::kubeconfig::write_private;
+use super::kubelets::ManagementKubelets;
 use super::providers::{self, Running};
 use super::wait::Readiness;
 use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
 use crate::apiserver::{ApiServer, Identity};
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::controllers::publish_kubernetes_service;
 use crate::embed::Credentials;
 use crate::tui;
 
@@ -26,6 +29,8 @@ pub struct Playground {
     url: String,
     kubeconfig: String,
     kubeconfig_path: PathBuf,
+    /// Names of the providers that run elsewhere.
+    external: Vec<&'static str>,
     running: Running,
     listener: JoinHandle<()>,
     stop_listener: CancellationToken,
@@ -40,9 +45,11 @@ impl Playground {
     pub async fn start(config: Config) -> Result<Self, PlaygroundError> {
         let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(|source| listen_error(&config, 0, source))?;
-        let url = format!("https://{address}");
-        let server = providers::management_api(&config.clock, &config.webhooks);
-        let credentials = Credentials::generate(address.ip())?;
+        let names = config.host_names();
+        let url = url(&names[0], address.port());
+        let kubelets = ManagementKubelets::new();
+        let server = providers::management_api(&config.clock, &config.webhooks, kubelets.clone());
+        let credentials = Credentials::generate_for(&names)?;
         let kubeconfig = credentials.kubeconfig(&url, credentials.authority_pem());
         let stop_listener = CancellationToken::new();
         let endpoint = endpoint(&credentials, server.clone());
@@ -52,6 +59,9 @@ impl Playground {
             let running =
                 providers::start(&config, &server, &client, credentials.controller_settings())
                     .await?;
+            let service_address = server.options().service_range.first().into();
+            publish_kubernetes_service(&client, address, service_address).await?;
+            kubelets.set_host(running.host.clone());
             if let Some(path) = &config.kubeconfig {
                 write_private(path, &kubeconfig)
                     .map_err(|source| PlaygroundError::Kubeconfig { path: path.clone(), source })?;
@@ -66,6 +76,7 @@ impl Playground {
                 url,
                 kubeconfig,
                 kubeconfig_path: config.kubeconfig.unwrap_or_default(),
+                external: config.providers.external().iter().map(|it| it.name()).collect(),
                 running,
                 listener: serving,
                 stop_listener,
@@ -117,6 +128,11 @@ impl Playground {
         &self.kubeconfig_path
     }
 
+    /// Names of the providers that the user runs.
+    pub fn external(&self) -> &[&'static str] {
+        &self.external
+    }
+
     /// Number of Cluster objects.
     pub fn cluster_count(&self) -> usize {
         self.running.clusters.len()
@@ -141,6 +157,7 @@ impl Playground {
             clock: self.clock.clone(),
             url: self.url.clone(),
             kubeconfig: self.kubeconfig_path.display().to_string(),
+            external: self.external.clone(),
         }
     }
 
@@ -183,5 +200,5 @@ async fn bind(config: &Config) -> Result<TcpListener, PlaygroundError> {
 }
 
 fn listen_error(config: &Config, port: u16, source: std::io::Error) -> PlaygroundError {
-    PlaygroundError::Listen { address: format!("{}:{port}", config.address), source }
+    PlaygroundError::Listen { address: SocketAddr::new(config.address, port).to_string(), source }
 }

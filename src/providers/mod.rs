@@ -1,6 +1,10 @@
 //! The provider reconcilers, one folder a provider. Providers never import each other.
 
 pub mod bootstrap;
+pub mod connections;
 pub mod controlplane;
 pub mod core;
 pub mod infrastructure;
+mod selection;
+
+pub use selection::{Provider, Selection};

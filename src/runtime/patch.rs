@@ -7,6 +7,8 @@
 //! caller's copy is known to be behind, and a conflict can come from outside only. Any other list
 //! is replaced when it differs.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::sync::LazyLock;
@@ -16,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::ApiResource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
@@ -75,12 +78,59 @@ where
     if before == after {
         return Ok(Patched::Unchanged);
     }
-    let before = serde_json::to_value(before).map_err(codec)?;
-    let after = serde_json::to_value(after).map_err(codec)?;
+    let (before, after) = differing(before, after).map_err(codec)?;
     match write(client, &target, &key, &before, &after).await? {
         Some(text) => Ok(Patched::Changed(Answer { text, kind: PhantomData })),
         None => Ok(Patched::Unchanged),
     }
+}
+
+/// Two objects as trees of their metadata and of what differs between them: building trees of all
+/// the rest would cost more than to write and skim the text.
+fn differing<K: Serialize>(before: &K, after: &K) -> serde_json::Result<(Value, Value)> {
+    let (before, after) = (serde_json::to_string(before)?, serde_json::to_string(after)?);
+    let (old, new): (Members<'_>, Members<'_>) =
+        (serde_json::from_str(&before)?, serde_json::from_str(&after)?);
+    let mut trees = reduced(&old, &new)?;
+    for (members, tree) in [(&old, &mut trees.0), (&new, &mut trees.1)] {
+        if let Some(metadata) = members.get("metadata") {
+            tree.insert("metadata".to_owned(), serde_json::from_str(metadata.get())?);
+        }
+    }
+    Ok((Value::Object(trees.0), Value::Object(trees.1)))
+}
+
+/// Members of an object, as text. Names in JSON may be escaped.
+type Members<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
+
+/// The members that differ between two objects, and of these again only what differs.
+fn reduced(
+    before: &Members<'_>,
+    after: &Members<'_>,
+) -> serde_json::Result<(Map<String, Value>, Map<String, Value>)> {
+    let mut trees = (Map::new(), Map::new());
+    for (name, old) in before {
+        let Some(new) = after.get(name) else {
+            trees.0.insert(name.to_string(), serde_json::from_str(old.get())?);
+            continue;
+        };
+        let (old, new) = (old.get(), new.get());
+        if old == new {
+            continue;
+        }
+        if old.starts_with('{') && new.starts_with('{') {
+            let (old, new) = reduced(&serde_json::from_str(old)?, &serde_json::from_str(new)?)?;
+            trees.0.insert(name.to_string(), Value::Object(old));
+            trees.1.insert(name.to_string(), Value::Object(new));
+        } else {
+            trees.0.insert(name.to_string(), serde_json::from_str(old)?);
+            trees.1.insert(name.to_string(), serde_json::from_str(new)?);
+        }
+    }
+    for (name, new) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+        trees.1.insert(name.to_string(), serde_json::from_str(new.get())?);
+    }
+    Ok(trees)
 }
 
 /// The same for the metadata of an object whose kind is known only at run time; answers whether

@@ -94,6 +94,11 @@ impl RemoteInformers {
         self.copies(cluster)?.pods.get(PODS_NAMESPACE, name)
     }
 
+    /// All control plane Pods of a cluster, by name.
+    pub fn pods(&self, cluster: &ObjectKey) -> Vec<Arc<Pod>> {
+        self.copies(cluster).map(|cluster| cluster.pods.list()).unwrap_or_default()
+    }
+
     /// Enqueues, on `trigger`, what `map` names whenever a Node or Pod of a cluster changes, the
     /// cluster appears, goes or is touched (then `object` is `None`).
     pub fn notify(
@@ -179,7 +184,7 @@ impl RemoteInformers {
                 namespace: PODS_NAMESPACE,
                 label_selector: PODS_SELECTOR,
             },
-            trim_pod,
+            if client.is_remote() { trim_remote_pod } else { trim_pod },
         );
         pods.on_change(self.relay(key, RemoteObject::Pod));
         let stop = CancellationToken::new();
@@ -216,6 +221,19 @@ fn trim_node(node: &mut Node) {
         status.capacity = None;
         status.allocatable = None;
     }
+}
+
+/// The prefix of annotations that tell etcd's membership.
+const ETCD_ANNOTATIONS: &str = "etcd.inmemory.infrastructure.cluster.x-k8s.io/";
+
+/// In clusters of other processes, Pods also tell of etcd.
+fn trim_remote_pod(pod: &mut Pod) {
+    let annotations = pod.metadata.annotations.take().map(|mut annotations| {
+        annotations.retain(|name, _| name.starts_with(ETCD_ANNOTATIONS));
+        annotations
+    });
+    trim_pod(pod);
+    pod.metadata.annotations = annotations.filter(|annotations| !annotations.is_empty());
 }
 
 /// Of a Pod its health is looked at, which its phase, conditions and containers tell.

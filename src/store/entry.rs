@@ -144,6 +144,19 @@ impl Entry {
         }
     }
 
+    /// A draft of an object that differs from this one in its metadata only; `metadata` are the
+    /// fields of [`Draft::metadata`].
+    pub fn with_metadata(&self, metadata: Vec<u8>, meta: Meta) -> Draft {
+        Draft {
+            prefix: self.raw.slice(..self.metadata_at as usize),
+            metadata,
+            body: self.body_fields().to_vec(),
+            meta,
+            fields: self.fields.clone(),
+            definition: self.definition,
+        }
+    }
+
     /// Length of the resourceVersion.
     fn digits(&self) -> usize {
         let start = self.metadata_at as usize + REVISION_FIELD.len();

@@ -123,6 +123,11 @@ impl Store {
         self.shared.state.read().tables.get(resource).map_or(0, Table::len)
     }
 
+    /// Bytes of all objects as they are now.
+    pub fn bytes(&self) -> usize {
+        self.shared.state.read().tables.values().map(Table::bytes).sum()
+    }
+
     /// Resources that have objects now.
     pub fn resources(&self) -> Vec<Arc<ResourceKey>> {
         let state = self.shared.state.read();

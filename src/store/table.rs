@@ -98,6 +98,11 @@ impl Table {
         self.objects.len()
     }
 
+    /// Bytes of all objects.
+    pub(super) fn bytes(&self) -> usize {
+        self.objects.iter().map(|Slot(entry)| entry.raw.len()).sum()
+    }
+
     pub(super) fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
     }

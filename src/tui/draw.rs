@@ -70,12 +70,15 @@ pub(super) fn draw(
 }
 
 fn draw_header(buffer: &mut Buffer, area: Rect, sources: &Sources) {
-    let line = Line::from(vec![
-        Span::styled(" capim ", theme::title()),
-        Span::raw(format!(" {}  ", sources.url)),
-        Span::styled(printable(&format!("KUBECONFIG={}", sources.kubeconfig)), theme::dim()),
-    ]);
-    line.render(area, buffer);
+    let mut spans =
+        vec![Span::styled(" capim ", theme::title()), Span::raw(format!(" {}  ", sources.url))];
+    if !sources.external.is_empty() {
+        let text = format!("external: {}  ", sources.external.join(", "));
+        spans.push(Span::styled(text, theme::title()));
+    }
+    let kubeconfig = printable(&format!("KUBECONFIG={}", sources.kubeconfig));
+    spans.push(Span::styled(kubeconfig, theme::dim()));
+    Line::from(spans).render(area, buffer);
 }
 
 fn draw_totals(buffer: &mut Buffer, area: Rect, model: &Model) {

@@ -40,4 +40,6 @@ pub struct Sources {
     pub url: String,
     /// Path of its kubeconfig.
     pub kubeconfig: String,
+    /// Names of providers that run elsewhere.
+    pub external: Vec<&'static str>,
 }

@@ -1,22 +1,32 @@
 //! One fake workload cluster: its engine, its machines, its etcd, and when its API answers.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+mod members;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::ApiResource;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::io::DuplexStream;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::members::EtcdPod;
 use super::content::{self, ContentFacts, Object};
-use super::etcd::Etcd;
+use super::etcd::EtcdCluster;
 use super::host::{Endpoint, HostError, Shared};
-use super::network::{ClusterNetwork, Slots, node_address};
+use super::journal::{Fact, Journal};
+use super::kubelet::WorkloadKubelets;
+use super::manager::Chore;
+use super::network::{ClusterNetwork, Slots, default_pod_block, node_address};
 use super::node::{self, NodeFacts};
-use super::pods::{self, Component, EtcdIds, PodFacts};
+use super::pods::{self, Component, PodFacts};
 use super::tls::{CertificateFiles, ServingCertificate};
 use crate::apiserver::serve;
 use crate::apiserver::{ApiServer, Identity, Options};
@@ -42,6 +52,15 @@ pub struct NodeRequest<'a> {
     pub is_control_plane: bool,
 }
 
+/// A machine whose etcd member is ready.
+#[derive(Clone, Debug)]
+pub struct EtcdMemberRequest<'a> {
+    /// Name of the Node.
+    pub name: &'a str,
+    /// The cluster's etcd CA; without one, nobody can connect to the member.
+    pub ca: Option<&'a CertificateFiles>,
+}
+
 /// A machine whose API server is ready.
 #[derive(Clone, Debug)]
 pub struct ApiServerRequest<'a> {
@@ -53,6 +72,8 @@ pub struct ApiServerRequest<'a> {
 
 /// A workload cluster. Exists from the moment its port is taken.
 pub(super) struct Cluster {
+    /// Itself, for what the engine calls back.
+    me: Weak<Cluster>,
     key: ObjectKey,
     shared: Arc<Shared>,
     endpoint: Endpoint,
@@ -65,12 +86,19 @@ pub(super) struct Cluster {
     content: OnceCell<()>,
     /// Machines and their slots. Written by the machine reconcilers, never locked across a request.
     machines: Mutex<Machines>,
-    /// Written by the machine and control plane reconcilers, read through `ClusterCache`.
-    etcd: Arc<Mutex<Etcd>>,
+    /// Written by the machine and control plane reconcilers and by etcd's own clients, read through
+    /// `ClusterCache`.
+    etcd: Arc<EtcdCluster>,
+    /// Held while the etcd Pods' annotations are brought up to date.
+    annotating: AsyncMutex<()>,
+    /// What happened to the control plane, for its logs. Written with what it tells of.
+    journal: Arc<Journal>,
     /// API servers that run. The port is open while there are any.
     api_servers: Arc<AtomicUsize>,
     /// Hands the port over to the engine, once.
-    open: Mutex<Option<oneshot::Sender<serve::Endpoint>>>,
+    open: Mutex<Option<oneshot::Sender<serve::Gate>>>,
+    /// The port, from then on, for connections in memory.
+    gate: OnceLock<serve::Gate>,
     /// Ends the port's task.
     pub(super) stop: CancellationToken,
 }
@@ -93,8 +121,35 @@ struct Machine {
     version: String,
     /// uid of the Node, once that exists.
     node_uid: Option<String>,
-    has_etcd: bool,
+    etcd: EtcdPod,
     has_api_server: bool,
+    /// Since when the kubelet runs.
+    kubelet_started: Timestamp,
+    /// Since when it does not.
+    kubelet_stopped: Option<Timestamp>,
+}
+
+/// A machine's kubelet.
+#[derive(Clone, Debug)]
+pub(super) struct Kubelet {
+    /// The Node's address.
+    pub(super) address: IpAddr,
+    /// Where its Pods get theirs.
+    pub(super) pod_block: String,
+    /// Since when it runs.
+    pub(super) started: Timestamp,
+    /// Since when it does not.
+    pub(super) stopped: Option<Timestamp>,
+}
+
+impl Kubelet {
+    /// When it renewed its Lease for the last time.
+    pub(super) fn renewed(&self, now: Timestamp) -> Timestamp {
+        let end = self.stopped.map_or(now, |stopped| stopped.min(now));
+        let ran = end.duration_since(self.started).as_secs().max(0);
+        let renewals = ran / node::RENEWAL_SECONDS * node::RENEWAL_SECONDS;
+        self.started.checked_add(SignedDuration::from_secs(renewals)).unwrap_or(self.started)
+    }
 }
 
 impl Cluster {
@@ -104,11 +159,12 @@ impl Cluster {
         shared: Arc<Shared>,
         endpoint: Endpoint,
         network: ClusterNetwork,
-        open: oneshot::Sender<serve::Endpoint>,
+        open: oneshot::Sender<serve::Gate>,
         stop: CancellationToken,
-    ) -> Self {
-        let etcd = Etcd::new(shared.seed, key.clone());
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            etcd: members::etcd(&key, &shared, me.clone()),
+            me: me.clone(),
             key,
             shared,
             endpoint,
@@ -117,16 +173,36 @@ impl Cluster {
             namespaces: OnceCell::new(),
             content: OnceCell::new(),
             machines: Mutex::default(),
-            etcd: Arc::new(Mutex::new(etcd)),
+            journal: Arc::default(),
+            annotating: AsyncMutex::new(()),
             api_servers: Arc::default(),
             open: Mutex::new(Some(open)),
+            gate: OnceLock::new(),
             stop,
+        })
+    }
+
+    /// Connects in memory to the API server of a Node, if it runs.
+    pub(super) fn connect_api_server(&self, node: &str) -> Option<DuplexStream> {
+        if !self.has_api_server(node) {
+            return None;
         }
+        self.connect()
+    }
+
+    /// Connects in memory to where the API answers.
+    pub(super) fn connect(&self) -> Option<DuplexStream> {
+        self.gate.get()?.connect()
     }
 
     /// Where the API answers.
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Bytes of the objects in the engine.
+    pub(super) fn stored_bytes(&self) -> usize {
+        self.engine.get().map_or(0, |engine| engine.server.store().bytes())
     }
 
     /// Registers the Node of a machine, unless it was registered before.
@@ -143,8 +219,10 @@ impl Cluster {
                         slot,
                         version: version.to_owned(),
                         node_uid: None,
-                        has_etcd: false,
+                        etcd: EtcdPod::Absent,
                         has_api_server: false,
+                        kubelet_started: self.now(),
+                        kubelet_stopped: None,
                     };
                     machines.by_name.insert(request.name.to_owned(), machine);
                     slot
@@ -164,30 +242,64 @@ impl Cluster {
         });
         let created = self.create(version, &ApiResource::erase::<Node>(&()), &object).await?;
         let uid = created.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        if let Some(machine) = self.machines.lock().by_name.get_mut(request.name) {
-            machine.node_uid = Some(uid.to_owned());
-        }
+        let lease = node::lease(request.name, uid, self.now());
+        self.create(version, &ApiResource::erase::<Lease>(&()), &lease).await?;
+        self.update_machine(request.name, |machine| machine.node_uid = Some(uid.to_owned()));
+        // Pods may have been bound to the Node before it had a kubelet.
+        self.shared.chores.add(&self.key, Chore::Node(request.name.to_owned()));
         Ok(())
     }
 
-    /// Lets a machine's etcd member join and shows its Pod, unless it joined before. The machine
-    /// must have a Node.
-    pub(super) async fn add_etcd_member(&self, name: &str) -> Result<(), HostError> {
-        let machine = self.machine(name)?;
-        if machine.has_etcd {
-            return Ok(());
+    /// Stops or starts the kubelet of a Node; false if there is no such machine.
+    pub(super) fn set_kubelet(&self, node: &str, is_running: bool) -> bool {
+        let now = self.now();
+        let mut machines = self.machines.lock();
+        let Some(machine) = machines.by_name.get_mut(node) else { return false };
+        if is_running == machine.kubelet_stopped.is_none() {
+            return true;
         }
-        let ids = {
-            let mut etcd = self.etcd.lock();
-            let member = etcd.add(name);
-            let is_leader = etcd.status().leader_id == member;
-            EtcdIds { cluster: etcd.cluster_id(), member, is_leader }
-        };
-        let pod = pods::etcd_pod(&self.pod_facts(name, &machine), &ids);
-        self.create(&machine.version, &ApiResource::erase::<Pod>(&()), &pod).await?;
-        self.update_machine(name, |machine| machine.has_etcd = true);
-        self.shared.clusters.touch(&self.key);
-        Ok(())
+        if is_running {
+            machine.kubelet_started = now;
+            machine.kubelet_stopped = None;
+        } else {
+            machine.kubelet_stopped = Some(now);
+        }
+        drop(machines);
+        self.shared.chores.add(&self.key, Chore::Node(node.to_owned()));
+        true
+    }
+
+    /// The kubelet of a Node, if a machine stands for it.
+    pub(super) fn kubelet(&self, node: &str) -> Option<Kubelet> {
+        let machines = self.machines.lock();
+        let machine = machines.by_name.get(node).filter(|machine| machine.node_uid.is_some())?;
+        let blocks = self.network.node_pods(machine.slot);
+        Some(Kubelet {
+            address: node_address(machine.slot),
+            pod_block: blocks.into_iter().next().unwrap_or_else(|| default_pod_block(machine.slot)),
+            started: machine.kubelet_started,
+            stopped: machine.kubelet_stopped,
+        })
+    }
+
+    /// Engine and administrator's client, once there is a Node.
+    pub(super) fn running(&self) -> Option<(&ApiServer, &Client)> {
+        self.engine.get().map(|engine| (&engine.server, &engine.client))
+    }
+
+    /// Namespace and name of the Cluster.
+    pub(super) fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// What happened to the control plane.
+    pub(super) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// Now, as written into objects.
+    pub(super) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Starts a machine's API server with scheduler and controller manager, unless it runs. The
@@ -202,6 +314,8 @@ impl Cluster {
             return Ok(());
         }
         self.content.get_or_try_init(|| self.write_content(request.ca, &machine.version)).await?;
+        self.shared.chores.add(&self.key, Chore::DaemonSets);
+        self.shared.chores.add(&self.key, Chore::Deployments("kube-system".to_owned()));
         let facts = self.pod_facts(request.name, &machine);
         for component in [Component::ApiServer, Component::Scheduler, Component::ControllerManager]
         {
@@ -209,6 +323,7 @@ impl Cluster {
             self.create(&machine.version, &ApiResource::erase::<Pod>(&()), &pod).await?;
         }
         self.update_machine(request.name, |machine| machine.has_api_server = true);
+        self.journal.add(self.now(), Fact::Started { node: request.name.to_owned() });
         if self.api_servers.fetch_add(1, Ordering::SeqCst) == 0 {
             self.open_port(request.ca, &machine.version);
             self.register(&machine.version);
@@ -228,17 +343,20 @@ impl Cluster {
         let Some(machine) = machine else { return Ok(()) };
         if machine.has_api_server {
             self.update_machine(name, |machine| machine.has_api_server = false);
+            self.journal.add(self.now(), Fact::Stopped { node: name.to_owned() });
             if self.api_servers.fetch_sub(1, Ordering::SeqCst) == 1 {
                 self.shared.clusters.remove(&self.key);
             }
         }
-        if machine.has_etcd {
-            self.etcd_action(Etcd::remove)(name);
+        if machine.etcd != EtcdPod::Absent {
+            self.end_etcd_member(name).await;
         }
         if let Some(engine) = self.engine.get() {
             let resource = ApiResource::erase::<Node>(&());
             self.delete(engine, &resource, ObjectKey::new("", name)).await?;
-            if machine.has_etcd || machine.has_api_server {
+            let resource = ApiResource::erase::<Lease>(&());
+            self.delete(engine, &resource, ObjectKey::new("kube-node-lease", name)).await?;
+            if machine.etcd != EtcdPod::Absent || machine.has_api_server {
                 let resource = ApiResource::erase::<Pod>(&());
                 for component in Component::ALL {
                     let key = ObjectKey::new("kube-system", component.pod_name(name));
@@ -256,6 +374,7 @@ impl Cluster {
     pub(super) fn close(&self) {
         self.api_servers.store(0, Ordering::SeqCst);
         self.shared.clusters.remove(&self.key);
+        self.shared.chores.forget(&self.key);
         if let Some(engine) = self.engine.get() {
             engine.server.shutdown();
         }
@@ -290,6 +409,8 @@ impl Cluster {
                 // The nodes here come up ready, and no controller would take the taint away.
                 node_taint_admission: false,
                 service_range: self.network.service_range(),
+                kubelets: Some(Arc::new(WorkloadKubelets::new(self.me.clone()))),
+                on_commit: self.shared.chores.feed(&self.key),
                 ..Options::new(self.shared.clock.clone())
             };
             let server = ApiServer::new(&self.shared.profile, options);
@@ -332,8 +453,20 @@ impl Cluster {
     }
 
     async fn write(&self, version: &str, objects: Vec<Object>) -> Result<(), HostError> {
+        let templates = &self.shared.templates;
+        let endpoint = self.endpoint.to_string();
         for (resource, object) in &objects {
-            self.create(version, resource, object).await?;
+            let server = &self.engine(version).server;
+            let text = object.to_string();
+            // What names the endpoint is this cluster's alone.
+            let is_common = !text.contains(&endpoint);
+            if is_common && templates.create(server, &text) {
+                continue;
+            }
+            let created = self.create(version, resource, object).await?;
+            if is_common {
+                templates.keep(server, resource, &created, text);
+            }
         }
         Ok(())
     }
@@ -396,41 +529,31 @@ impl Cluster {
             ca: ca.clone(),
             key: self.shared.serving_key.clone(),
             host: self.endpoint.host.clone(),
+            names: self.shared.names.clone(),
             api_service: self.network.api_service(),
             domain: self.network.domain.clone(),
         };
         let api_servers = self.api_servers.clone();
-        // The port's task is gone only when the cluster is being closed.
-        let _ = open.send(serve::Endpoint {
+        let gate = serve::Gate::new(serve::Endpoint {
             server: self.engine(version).server.clone(),
             tls: Arc::new(move || certificate.issue()),
             open: Arc::new(move || api_servers.load(Ordering::SeqCst) > 0),
         });
+        let gate = self.gate.get_or_init(|| gate).clone();
+        // The port's task is gone only when the cluster is being closed.
+        let _ = open.send(gate);
     }
 
     /// Makes the cluster reachable for the controllers of this process.
     fn register(&self, version: &str) {
-        let etcd = self.etcd.clone();
-        let status = Arc::new(move || etcd.lock().status());
+        let (etcd, remover, mover) = (self.etcd.clone(), self.etcd.clone(), self.etcd.clone());
+        let status = Arc::new(move || etcd.status());
         let remote = RemoteCluster::new(self.engine(version).client.clone(), status)
-            .with_etcd_actions(self.etcd_action(Etcd::remove), self.etcd_action(Etcd::move_leader));
+            .with_etcd_actions(
+                move |name| remover.remove(name),
+                move |name| mover.move_leader(name),
+            );
         self.shared.clusters.register(&self.key, remote);
-    }
-
-    /// An action on the membership that tells the subscribers when it changed something.
-    fn etcd_action(
-        &self,
-        action: fn(&mut Etcd, &str) -> bool,
-    ) -> impl Fn(&str) -> bool + Send + Sync + 'static {
-        let (etcd, clusters, key) =
-            (self.etcd.clone(), self.shared.clusters.clone(), self.key.clone());
-        move |name| {
-            let is_changed = action(&mut etcd.lock(), name);
-            if is_changed {
-                clusters.touch(&key);
-            }
-            is_changed
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
@@ -32,6 +32,9 @@ pub(super) struct ContentFacts<'a> {
 const SYSTEM: &str = "kube-system";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
+/// Group of the tokens by which Nodes join.
+const JOINING: &str = "system:bootstrappers:kubeadm:default-node-token";
+
 const NAMESPACES: [&str; 4] = ["default", SYSTEM, "kube-public", "kube-node-lease"];
 
 /// The namespaces that every cluster has.
@@ -41,7 +44,7 @@ pub(super) fn namespaces() -> Vec<Object> {
 
 /// All objects inside the [`namespaces`].
 pub(super) fn objects(facts: &ContentFacts<'_>) -> Vec<Object> {
-    let mut objects = Vec::with_capacity(24);
+    let mut objects = Vec::with_capacity(40);
     objects.extend(NAMESPACES.map(|name| service_account(name, "default")));
     objects.push(service_account(SYSTEM, "coredns"));
     objects.push(service_account(SYSTEM, "kube-proxy"));
@@ -68,6 +71,7 @@ pub(super) fn objects(facts: &ContentFacts<'_>) -> Vec<Object> {
     objects.push(api_service(facts));
     objects.extend(get_nodes_role());
     objects.push(cluster_admins());
+    objects.extend(joining());
     objects
 }
 
@@ -319,10 +323,58 @@ fn get_nodes_role() -> [Object; 2] {
         "metadata": {"name": name},
         "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
     });
-    [
-        (ApiResource::erase::<ClusterRole>(&()), role),
-        binding(name, name, "system:bootstrappers:kubeadm:default-node-token"),
-    ]
+    [(ApiResource::erase::<ClusterRole>(&()), role), binding(name, name, JOINING)]
+}
+
+/// What nodes may read and ask for before and after they have joined, and what kube-proxy may.
+/// (kubeadm 1.36: phases/bootstraptoken, phases/uploadconfig, phases/addons/proxy)
+fn joining() -> Vec<Object> {
+    let group = |name: &str| json!({"apiGroup": RBAC_GROUP, "kind": "Group", "name": name});
+    let anonymous = json!({"apiGroup": RBAC_GROUP, "kind": "User", "name": "system:anonymous"});
+    let nodes = || json!([group(JOINING), group("system:nodes")]);
+    let requests = "system:certificates.k8s.io:certificatesigningrequests";
+    let mut objects = Vec::with_capacity(12);
+    for (namespace, name, map, subjects) in [
+        ("kube-public", "kubeadm:bootstrap-signer-clusterinfo", "cluster-info", json!([anonymous])),
+        (SYSTEM, "kubeadm:kubelet-config", "kubelet-config", nodes()),
+        (SYSTEM, "kubeadm:nodes-kubeadm-config", "kubeadm-config", nodes()),
+        (SYSTEM, "kube-proxy", "kube-proxy", json!([group(JOINING)])),
+    ] {
+        objects.extend(reader(namespace, name, map, &subjects));
+    }
+    objects.push(binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", JOINING));
+    let role = format!("{requests}:nodeclient");
+    objects.push(binding("kubeadm:node-autoapprove-bootstrap", &role, JOINING));
+    let role = format!("{requests}:selfnodeclient");
+    let name = "kubeadm:node-autoapprove-certificate-rotation";
+    objects.push(binding(name, &role, "system:nodes"));
+    let (resource, mut proxier) = binding("kubeadm:node-proxier", "system:node-proxier", "");
+    let account = json!({"kind": "ServiceAccount", "name": "kube-proxy", "namespace": SYSTEM});
+    proxier["subjects"] = json!([account]);
+    objects.push((resource, proxier));
+    objects
+}
+
+/// A Role that reads one ConfigMap, and its binding.
+fn reader(namespace: &str, name: &str, map: &str, subjects: &Value) -> [Object; 2] {
+    let metadata = json!({"name": name, "namespace": namespace});
+    let role = json!({
+        "apiVersion": format!("{RBAC_GROUP}/v1"),
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": [{
+            "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [map],
+            "verbs": ["get"],
+        }],
+    });
+    let binding = json!({
+        "apiVersion": format!("{RBAC_GROUP}/v1"),
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "Role", "name": name},
+        "subjects": subjects,
+    });
+    [(ApiResource::erase::<Role>(&()), role), (ApiResource::erase::<RoleBinding>(&()), binding)]
 }
 
 fn cluster_admins() -> Object {

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cluster::{ApiServerRequest, Cluster, NodeRequest};
+use super::cluster::{ApiServerRequest, Cluster, EtcdMemberRequest, NodeRequest};
+use super::manager::{self, Chores};
 use super::network::ClusterNetwork;
 use super::ports::{PortError, PortPool};
+use super::templates::Templates;
 use super::tls::ServingKey;
 use crate::apiserver::{Profile, serve};
 use crate::client::{ClientError, ClusterCache, ObjectKey};
@@ -26,8 +29,11 @@ use crate::pki::PkiError;
 /// Options of a [`Host`].
 #[derive(Clone)]
 pub struct HostOptions {
-    /// Address that the API servers listen on, and host of their endpoints.
+    /// Address that the API servers listen on.
     pub address: IpAddr,
+    /// Host names and addresses under which clients reach them, for the certificates; the first is
+    /// the host of endpoints. Without any it is the address.
+    pub names: Vec<String>,
     /// Ports of the API servers.
     pub ports: RangeInclusive<u16>,
     /// What the API servers serve.
@@ -101,6 +107,16 @@ pub enum HostError {
         /// Cause.
         source: PkiError,
     },
+    /// The etcd member could not join.
+    #[error("failed to start etcd on machine {name} of cluster {cluster}: {reason}")]
+    Etcd {
+        /// Cluster.
+        cluster: ObjectKey,
+        /// Machine.
+        name: String,
+        /// Why, in etcd's words.
+        reason: String,
+    },
     /// An object of the workload cluster could not be written.
     #[error("failed to {verb} {object} in cluster {cluster}: {source}")]
     Write {
@@ -123,6 +139,13 @@ pub(super) struct Shared {
     pub(super) clusters: ClusterCache,
     pub(super) git_version: String,
     pub(super) serving_key: ServingKey,
+    /// What kubelets and controllers of all clusters have to look at.
+    pub(super) chores: Arc<Chores>,
+    /// The accept tasks, one a cluster, and the connections to etcd; joined by `Host::shutdown`.
+    pub(super) tasks: TaskTracker,
+    /// Further names in the certificates; the first is the host of endpoints that name none.
+    pub(super) names: Vec<String>,
+    pub(super) templates: Templates,
 }
 
 /// Owns the fake workload clusters. Cheap to clone; all clones are one.
@@ -141,14 +164,13 @@ struct Inner {
     ports: Mutex<PortPool>,
     /// Written by `add_cluster` and `remove_cluster`, read by everything else.
     clusters: Mutex<HashMap<ObjectKey, Arc<Cluster>>>,
-    /// The accept tasks, one a cluster.
-    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Host {
     /// A host without clusters. Call inside a tokio runtime.
     pub fn new(options: HostOptions) -> Self {
+        let chores = Arc::new(Chores::new(options.clock.clone()));
         let shared = Shared {
             profile: options.profile,
             clock: options.clock,
@@ -156,16 +178,23 @@ impl Host {
             clusters: options.clusters,
             git_version: options.git_version,
             serving_key: ServingKey::default(),
+            chores: chores.clone(),
+            tasks: TaskTracker::new(),
+            names: options.names,
+            templates: Templates::default(),
         };
         let inner = Inner {
             shared: Arc::new(shared),
             address: options.address,
             ports: Mutex::new(PortPool::new(options.ports)),
             clusters: Mutex::default(),
-            tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        let host = Arc::downgrade(&inner);
+        let find = move |key: &ObjectKey| host.upgrade()?.clusters.lock().get(key).cloned();
+        inner.shared.tasks.spawn(manager::run(chores, find, inner.stop.clone()));
+        Self { inner }
     }
 
     /// Gives a cluster a port, unless it has one: `port`, or the next free one. `host` is what
@@ -190,21 +219,35 @@ impl Host {
             is_exhausted: matches!(error, PortError::Exhausted { .. }),
             reason: error.to_string(),
         })?;
-        let host = if host.is_empty() { self.inner.address.to_string() } else { host.to_owned() };
+        let host = if host.is_empty() { self.default_host() } else { host.to_owned() };
         let endpoint = Endpoint { host, port };
         let (open, opened) = oneshot::channel();
         let clock = self.inner.shared.clock.clone();
         let stop = self.inner.stop.child_token();
-        self.inner.tasks.spawn(accept(listener, opened, clock, stop.clone()));
+        self.inner.shared.tasks.spawn(accept(listener, opened, clock, stop.clone()));
         let shared = self.inner.shared.clone();
         let cluster = Cluster::new(key.clone(), shared, endpoint.clone(), network, open, stop);
-        clusters.insert(key.clone(), Arc::new(cluster));
+        clusters.insert(key.clone(), cluster);
         Ok(endpoint)
     }
 
     /// Where a cluster's API answers, if it has a port.
     pub fn endpoint(&self, key: &ObjectKey) -> Option<Endpoint> {
         self.inner.clusters.lock().get(key).map(|cluster| cluster.endpoint().clone())
+    }
+
+    /// Connects in memory to the API of the cluster that has a port, as a client of that port
+    /// does. `None` where it would be refused. Call inside a tokio runtime.
+    pub fn connect(&self, port: u16) -> Option<DuplexStream> {
+        let clusters = self.inner.clusters.lock();
+        let cluster = clusters.values().find(|cluster| cluster.endpoint().port == port)?.clone();
+        drop(clusters);
+        cluster.connect()
+    }
+
+    /// Bytes of the objects that all clusters have.
+    pub fn stored_bytes(&self) -> usize {
+        self.inner.clusters.lock().values().map(|cluster| cluster.stored_bytes()).sum()
     }
 
     /// Number of clusters.
@@ -240,9 +283,19 @@ impl Host {
     /// Lets a machine's etcd member join. The machine must have a Node.
     ///
     /// # Errors
-    /// [`HostError::NoCluster`], [`HostError::NoNode`] and [`HostError::Write`].
-    pub async fn add_etcd_member(&self, key: &ObjectKey, name: &str) -> Result<(), HostError> {
-        self.cluster(key)?.add_etcd_member(name).await
+    /// [`HostError::NoCluster`], [`HostError::NoNode`], [`HostError::Etcd`] and
+    /// [`HostError::Write`].
+    pub async fn add_etcd_member(
+        &self,
+        key: &ObjectKey,
+        request: &EtcdMemberRequest<'_>,
+    ) -> Result<(), HostError> {
+        self.cluster(key)?.add_etcd_member(request).await
+    }
+
+    /// Whether a machine's etcd member was started.
+    pub fn has_etcd_member(&self, key: &ObjectKey, name: &str) -> bool {
+        self.cluster(key).is_ok_and(|cluster| cluster.has_etcd_member(name))
     }
 
     /// Starts a machine's API server. The machine must have a Node.
@@ -256,6 +309,18 @@ impl Host {
         request: &ApiServerRequest<'_>,
     ) -> Result<(), HostError> {
         self.cluster(key)?.add_api_server(request).await
+    }
+
+    /// Stops the kubelet of a machine: its Lease is renewed no longer, its Pods are left to
+    /// themselves, and after the grace period nobody knows how the Node is. Answers whether there
+    /// is such a machine.
+    pub fn stop_kubelet(&self, key: &ObjectKey, name: &str) -> bool {
+        self.cluster(key).is_ok_and(|cluster| cluster.set_kubelet(name, false))
+    }
+
+    /// Starts the kubelet of a machine again. Answers whether there is such a machine.
+    pub fn start_kubelet(&self, key: &ObjectKey, name: &str) -> bool {
+        self.cluster(key).is_ok_and(|cluster| cluster.set_kubelet(name, true))
     }
 
     /// Whether a machine's API server runs.
@@ -281,13 +346,18 @@ impl Host {
             cluster.close();
         }
         self.inner.stop.cancel();
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
+        self.inner.shared.tasks.close();
+        self.inner.shared.tasks.wait().await;
     }
 
-    fn cluster(&self, key: &ObjectKey) -> Result<Arc<Cluster>, HostError> {
+    pub(super) fn cluster(&self, key: &ObjectKey) -> Result<Arc<Cluster>, HostError> {
         let found = self.inner.clusters.lock().get(key).cloned();
         found.ok_or_else(|| HostError::NoCluster(key.clone()))
+    }
+
+    fn default_host(&self) -> String {
+        let named = self.inner.shared.names.first().cloned();
+        named.unwrap_or_else(|| self.inner.address.to_string())
     }
 
     fn bind(&self, port: Option<u16>) -> Result<(u16, TcpListener), PortError> {
@@ -310,7 +380,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Holds a port: closes what connects until there is something to serve, then serves it.
 async fn accept(
     listener: TcpListener,
-    mut opened: oneshot::Receiver<serve::Endpoint>,
+    mut opened: oneshot::Receiver<serve::Gate>,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -318,9 +388,9 @@ async fn accept(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            endpoint = &mut opened => {
-                if let Ok(endpoint) = endpoint {
-                    serve::serve(listener, endpoint, stop).await;
+            gate = &mut opened => {
+                if let Ok(gate) = gate {
+                    gate.serve(listener, stop).await;
                 }
                 return;
             }

@@ -8,15 +8,20 @@ mod cluster;
 mod content;
 mod etcd;
 mod host;
+mod journal;
+mod kubelet;
+mod logs;
+mod manager;
 mod network;
 mod node;
 mod pods;
 mod ports;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-pub use cluster::{ApiServerRequest, NodeRequest};
+pub use cluster::{ApiServerRequest, EtcdMemberRequest, NodeRequest};
 pub use host::{Endpoint, Host, HostError, HostOptions};
 pub use network::ClusterNetwork;
 pub use tls::CertificateFiles;

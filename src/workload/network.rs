@@ -19,6 +19,9 @@ pub struct ClusterNetwork {
 /// kubeadm's default service block.
 const DEFAULT_SERVICES: &str = "10.96.0.0/12";
 
+/// Where Pods get addresses in a cluster that names no Pod block.
+const DEFAULT_PODS: &str = "10.244.0.0/16";
+
 /// Address of the Node in slot 0.
 const FIRST_NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 2);
 
@@ -71,6 +74,18 @@ impl ClusterNetwork {
 /// the same addresses occur in each.
 pub(super) fn node_address(slot: u32) -> IpAddr {
     Ipv4Addr::from_bits(FIRST_NODE_ADDRESS.to_bits().wrapping_add(slot)).into()
+}
+
+/// The Pod block of the Node in a slot when its Cluster names none.
+pub(super) fn default_pod_block(slot: u32) -> String {
+    Block::parse(DEFAULT_PODS)
+        .and_then(|block| block.subnet(u128::from(slot % 256)))
+        .expect("the default Pod block has 256 parts")
+}
+
+/// The address with a number within a block, if it is in there.
+pub(super) fn pod_address(block: &str, number: u128) -> Option<IpAddr> {
+    Block::parse(block)?.address(number)
 }
 
 /// Slots of the Nodes of one cluster: the lowest free one is given to a new Node.
@@ -179,5 +194,13 @@ mod tests {
         slots.release(1);
         assert_eq!((slots.take(), slots.take()), (1, 3));
         assert_eq!(node_address(1).to_string(), "172.18.0.3");
+    }
+
+    #[test]
+    fn pods_have_addresses_of_their_nodes_block() {
+        assert_eq!(default_pod_block(3), "10.244.3.0/24");
+        let text = |number| pod_address("10.244.3.0/24", number).map(|it| it.to_string());
+        assert_eq!(text(2).as_deref(), Some("10.244.3.2"));
+        assert_eq!(text(256), None);
     }
 }

@@ -8,6 +8,14 @@ use serde_json::{Map, Value, json};
 /// Label and taint of control plane Nodes.
 const CONTROL_PLANE_ROLE: &str = "node-role.kubernetes.io/control-plane";
 
+/// Taint with which the bootstrap provider lets workers register; the Machine controller takes it
+/// away. (CAPI v1.14: kubeadmconfig_controller.go, joinWorker)
+const UNINITIALIZED: &str = "node.cluster.x-k8s.io/uninitialized";
+
+/// Seconds for which a kubelet's Lease is valid, and between its renewals.
+const LEASE_SECONDS: i64 = 40;
+pub(super) const RENEWAL_SECONDS: i64 = 10;
+
 /// What a Node depends on.
 pub(super) struct NodeFacts<'a> {
     /// Node name.
@@ -50,10 +58,8 @@ pub(super) fn node(facts: &NodeFacts<'_>) -> Value {
         spec.insert("podCIDR".to_owned(), first.as_str().into());
         spec.insert("podCIDRs".to_owned(), json!(facts.pod_cidrs));
     }
-    if facts.is_control_plane {
-        let taint = json!({"key": CONTROL_PLANE_ROLE, "effect": "NoSchedule"});
-        spec.insert("taints".to_owned(), json!([taint]));
-    }
+    let taint = if facts.is_control_plane { CONTROL_PLANE_ROLE } else { UNINITIALIZED };
+    spec.insert("taints".to_owned(), json!([{"key": taint, "effect": "NoSchedule"}]));
     json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -87,17 +93,6 @@ fn labels(facts: &NodeFacts<'_>) -> Value {
 }
 
 fn status(facts: &NodeFacts<'_>) -> Value {
-    let now = seconds(facts.now);
-    let condition = |type_: &str, status: &str, reason: &str, message: &str| {
-        json!({
-            "type": type_,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
-        })
-    };
     let identity = facts.identity;
     json!({
         "addresses": [
@@ -106,15 +101,7 @@ fn status(facts: &NodeFacts<'_>) -> Value {
         ],
         "capacity": resources("8388608Ki", "104857600Ki"),
         "allocatable": resources("8286208Ki", "96636764160"),
-        "conditions": [
-            condition("MemoryPressure", "False", "KubeletHasSufficientMemory",
-                "kubelet has sufficient memory available"),
-            condition("DiskPressure", "False", "KubeletHasNoDiskPressure",
-                "kubelet has no disk pressure"),
-            condition("PIDPressure", "False", "KubeletHasSufficientPID",
-                "kubelet has sufficient PID available"),
-            condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-        ],
+        "conditions": conditions(facts.now),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {
             "architecture": architecture(),
@@ -127,6 +114,63 @@ fn status(facts: &NodeFacts<'_>) -> Value {
             "operatingSystem": "linux",
             "osImage": "capim in-memory machine",
             "systemUUID": uuid(identity, 3),
+        },
+    })
+}
+
+/// The conditions that a kubelet reports of a healthy Node.
+pub(super) fn conditions(now: Timestamp) -> Value {
+    let now = seconds(now);
+    let condition = |type_: &str, status: &str, reason: &str, message: &str| {
+        json!({
+            "type": type_,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        })
+    };
+    json!([
+        condition(
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available"
+        ),
+        condition(
+            "DiskPressure",
+            "False",
+            "KubeletHasNoDiskPressure",
+            "kubelet has no disk pressure"
+        ),
+        condition(
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available"
+        ),
+        condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+    ])
+}
+
+/// The Lease of a Node, as its kubelet creates it. It is stored once: later renewals are shown to
+/// who reads it.
+pub(super) fn lease(name: &str, node_uid: &str, now: Timestamp) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "namespace": "kube-node-lease",
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node_uid},
+            ],
+        },
+        "spec": {
+            "holderIdentity": name,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": format!("{now:.6}"),
         },
     })
 }
@@ -182,7 +226,7 @@ mod tests {
         let labels = node.metadata.labels.expect("labels");
         assert_eq!(labels["node-role.kubernetes.io/control-plane"], "");
         let taints = node.spec.expect("spec").taints.expect("taints");
-        assert_eq!(taints.len(), 1, "no uninitialized taint: there is no bootstrapping kubelet");
+        assert_eq!(taints.len(), 1, "kubeadm sets no other on a control plane");
         assert_eq!(
             (taints[0].key.as_str(), taints[0].effect.as_str()),
             ("node-role.kubernetes.io/control-plane", "NoSchedule")
@@ -198,7 +242,8 @@ mod tests {
         let spec = node.spec.expect("spec");
         assert_eq!(spec.provider_id.as_deref(), Some("in-memory://bar-cp-1"));
         assert_eq!(spec.pod_cidr.as_deref(), Some("192.168.0.0/24"));
-        assert!(spec.taints.is_none());
+        let taints = spec.taints.expect("taints");
+        assert_eq!(taints[0].key, "node.cluster.x-k8s.io/uninitialized");
         let status = node.status.expect("status");
         let info = status.node_info.expect("info");
         assert_eq!(info.kubelet_version, "v1.34.0");

@@ -94,11 +94,14 @@ pub(super) struct EtcdIds {
     pub(super) is_leader: bool,
 }
 
+/// Group of the annotations of etcd Pods.
+pub(super) const ETCD_ANNOTATIONS: &str = "etcd.inmemory.infrastructure.cluster.x-k8s.io";
+
 /// The etcd Pod of a member.
 pub(super) fn etcd_pod(facts: &PodFacts<'_>, ids: &EtcdIds) -> Value {
     let mut pod = static_pod(Component::Etcd, facts);
     let annotations = &mut pod["metadata"]["annotations"];
-    let group = "etcd.inmemory.infrastructure.cluster.x-k8s.io";
+    let group = ETCD_ANNOTATIONS;
     annotations[format!("{group}/cluster-id")] = ids.cluster.to_string().into();
     annotations[format!("{group}/member-id")] = ids.member.to_string().into();
     if ids.is_leader {

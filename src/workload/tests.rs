@@ -1,15 +1,18 @@
 //! The host with real engines and real sockets.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use tokio::io::AsyncReadExt;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::apiserver::Profile;
+use crate::apiserver::kubelets::{Kubelets, PodOnNode};
 use crate::client::{Client, ClusterCache, ObjectKey};
 use crate::clock::{Clock, Seed};
 use crate::machinery::builtin;
@@ -19,6 +22,7 @@ fn host(ports: RangeInclusive<u16>) -> (Host, ClusterCache) {
     let clusters = ClusterCache::new();
     let host = Host::new(HostOptions {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        names: Vec::new(),
         ports,
         profile: Profile::new(builtin::definitions()),
         clock: Clock::wall(),
@@ -45,11 +49,16 @@ fn files(ca: &CertificateAuthority) -> CertificateFiles {
 }
 
 async fn add_control_plane(host: &Host, name: &str, ca: &CertificateFiles) {
+    add_control_plane_of(host, &key(), name, ca).await;
+}
+
+async fn add_control_plane_of(host: &Host, key: &ObjectKey, name: &str, ca: &CertificateFiles) {
     let node = NodeRequest { name, provider_id: name, version: "v1.34.0", is_control_plane: true };
-    host.add_node(&key(), &node).await.expect("a Node");
-    host.add_etcd_member(&key(), name).await.expect("a member");
+    host.add_node(key, &node).await.expect("a Node");
+    let member = EtcdMemberRequest { name, ca: None };
+    host.add_etcd_member(key, &member).await.expect("a member");
     let request = ApiServerRequest { name, ca };
-    host.add_api_server(&key(), &request).await.expect("an API server");
+    host.add_api_server(key, &request).await.expect("an API server");
 }
 
 /// A client over the network with a certificate of the cluster's CA, as clusterctl's kubeconfig.
@@ -146,11 +155,91 @@ async fn etcd_follows_the_machines_and_tells_the_subscribers() {
     assert_eq!(changes.try_recv().ok(), Some(key()));
     assert_eq!(changes.try_recv().ok(), Some(key()));
     assert!(!remote.remove_etcd_member("a"));
-    host.add_etcd_member(&key(), "a").await.expect("no error");
+    let member = EtcdMemberRequest { name: "a", ca: None };
+    host.add_etcd_member(&key(), &member).await.expect("no error");
     assert_eq!(names(&remote), ["b", "c"], "a member that was removed does not come back");
+    until_shown(&remote, "a", (None, true)).await;
+    until_shown(&remote, "b", (Some(()), false)).await;
     host.remove_machine(&key(), "b").await.expect("removed");
-    assert_eq!(names(&remote), ["c"]);
-    assert_eq!(remote.etcd().leader_id, remote.etcd().members[0].id);
+    assert_eq!(names(&remote), ["b", "c"], "a machine that goes leaves its member behind");
+    assert_eq!(remote.etcd().leader_id, 0, "one of two is no majority");
+    assert!(!remote.remove_etcd_member("b"), "which could let nobody go");
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_member_that_its_pod_calls_removed_leaves_with_its_machine() {
+    let (host, clusters) = host(42500..=42599);
+    let ca = files(&authority(KeyAlgorithm::EcdsaP256));
+    host.add_cluster(&key(), "", None, ClusterNetwork::default()).expect("a port");
+    for name in ["a", "b"] {
+        add_control_plane(&host, name, &ca).await;
+    }
+    let remote = clusters.get(&key()).expect("registered");
+    let removed = "etcd.inmemory.infrastructure.cluster.x-k8s.io/member-removed";
+    let patch = serde_json::json!({"metadata": {"annotations": {removed: ""}}});
+    let resource = kube::core::ApiResource::erase::<Pod>(&());
+    let pod = ObjectKey::new("kube-system", "etcd-a");
+    remote.client.merge_patch_dynamic(&resource, &pod, "", &patch).await.expect("patched");
+    host.remove_machine(&key(), "a").await.expect("removed");
+    let etcd = remote.etcd();
+    assert_eq!(etcd.members.len(), 1);
+    assert_eq!(etcd.leader_id, etcd.members[0].id, "the rest keeps its quorum");
+    host.shutdown().await;
+}
+
+/// Waits for the etcd Pod of a machine to show whether its member leads, and whether it was
+/// removed.
+async fn until_shown(
+    remote: &crate::client::RemoteCluster,
+    name: &str,
+    expected: (Option<()>, bool),
+) {
+    let key = ObjectKey::new("kube-system", format!("etcd-{name}"));
+    let group = "etcd.inmemory.infrastructure.cluster.x-k8s.io";
+    let shown = async || {
+        let pod: Pod = remote.client.get(&key).await.expect("an answer").expect("a Pod");
+        let annotations = pod.metadata.annotations.expect("annotations");
+        assert!(annotations.contains_key(&format!("{group}/member-id")));
+        let leads = annotations.get(&format!("{group}/leader-from")).map(drop);
+        (leads, annotations.contains_key(&format!("{group}/member-removed")))
+    };
+    let wait = async {
+        while shown().await != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    Clock::wall().timeout(Duration::from_secs(10), wait).await.expect("the Pod tells");
+}
+
+#[tokio::test]
+async fn a_forwarded_port_of_an_etcd_pod_ends_at_the_member() {
+    let (host, clusters) = host(42400..=42499);
+    let ca = files(&authority(KeyAlgorithm::EcdsaP256));
+    host.add_cluster(&key(), "", None, ClusterNetwork::default()).expect("a port");
+    add_control_plane(&host, "cp", &ca).await;
+    let remote = clusters.get(&key()).expect("registered");
+    let pod: serde_json::Value = remote
+        .client
+        .get_dynamic(
+            &kube::core::ApiResource::erase::<Pod>(&()),
+            &ObjectKey::new("kube-system", "etcd-cp"),
+        )
+        .await
+        .expect("an answer")
+        .expect("a Pod");
+    let on_node = PodOnNode { namespace: "kube-system", name: "etcd-cp", node: "cp", object: &pod };
+    let cluster = host.cluster(&key()).expect("a cluster");
+    let kubelets = super::kubelet::WorkloadKubelets::new(std::sync::Arc::downgrade(&cluster));
+    let mut stream = kubelets.connect(on_node, 2381).expect("somebody listens");
+    stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.ends_with(r#"{"health":"true","reason":""}"#), "{answer}");
+    assert!(kubelets.connect(on_node, 2379).is_ok());
+    assert!(kubelets.connect(on_node, 2380).is_err());
+    host.remove_machine(&key(), "cp").await.expect("removed");
+    assert!(kubelets.connect(on_node, 2379).is_err(), "the machine is gone");
     host.shutdown().await;
 }
 
@@ -164,5 +253,58 @@ async fn a_ca_that_cannot_sign_is_an_error_of_the_api_server() {
     let refused = host.add_api_server(&key(), &ApiServerRequest { name: "cp", ca: &ca }).await;
     assert!(matches!(refused, Err(HostError::Ca { .. })));
     assert!(clusters.get(&key()).is_none());
+    host.shutdown().await;
+}
+
+/// The objects of a cluster that do not name its endpoint, and their uids; times and revisions left
+/// out.
+async fn content(clusters: &ClusterCache, key: &ObjectKey) -> (Vec<Value>, BTreeSet<String>) {
+    let client = clusters.get(key).expect("registered").client;
+    let (mut objects, mut uids) = (Vec::new(), BTreeSet::new());
+    for path in [
+        "/api/v1/namespaces",
+        "/api/v1/serviceaccounts",
+        "/api/v1/configmaps",
+        "/api/v1/services",
+        "/apis/apps/v1/daemonsets",
+        "/apis/apps/v1/deployments",
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    ] {
+        let list = client.get_json(path).await.expect("a list");
+        for mut object in list["items"].as_array().expect("items").clone() {
+            let metadata = object["metadata"].as_object_mut().expect("metadata");
+            let uid = metadata.remove("uid").expect("a uid");
+            uids.insert(uid.as_str().expect("text").to_owned());
+            metadata.remove("creationTimestamp").expect("a time");
+            metadata.remove("resourceVersion").expect("a revision");
+            // Default bindings have none.
+            let owners = metadata.get_mut("managedFields").and_then(Value::as_array_mut);
+            for owner in owners.into_iter().flatten() {
+                owner.as_object_mut().expect("an entry").remove("time").expect("a time");
+            }
+            let name = metadata["name"].as_str().expect("a name");
+            if !matches!(name, "kubeadm-config" | "cluster-info" | "kubernetes") {
+                objects.push(object);
+            }
+        }
+    }
+    (objects, uids)
+}
+
+#[tokio::test]
+async fn clusters_have_the_same_content_under_uids_of_their_own() {
+    let (host, clusters) = host(42400..=42499);
+    let ca = files(&authority(KeyAlgorithm::EcdsaP256));
+    let mut contents = Vec::new();
+    for name in ["one", "two"] {
+        let key = ObjectKey::new("default", name);
+        host.add_cluster(&key, "", None, ClusterNetwork::default()).expect("a port");
+        add_control_plane_of(&host, &key, "cp", &ca).await;
+        contents.push(content(&clusters, &key).await);
+    }
+    let [(one, uids), (two, other_uids)] = &contents[..] else { panic!("two contents") };
+    assert_eq!(one, two);
+    assert!(one.len() > 15, "{}", one.len());
+    assert!(uids.is_disjoint(other_uids));
     host.shutdown().await;
 }

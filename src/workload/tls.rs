@@ -24,7 +24,7 @@ pub struct CertificateFiles {
 pub(super) struct ServingKey(Arc<OnceLock<Result<String, String>>>);
 
 impl ServingKey {
-    fn pem(&self) -> Result<&str, String> {
+    pub(super) fn pem(&self) -> Result<&str, String> {
         let made =
             self.0.get_or_init(|| generate_key_pem(KeyAlgorithm::EcdsaP256).map_err(describe));
         made.as_deref().map_err(Clone::clone)
@@ -39,6 +39,8 @@ pub(super) struct ServingCertificate {
     pub(super) key: ServingKey,
     /// Host of the control plane endpoint.
     pub(super) host: String,
+    /// Further names and addresses of the server.
+    pub(super) names: Vec<String>,
     /// Address of Service `default/kubernetes`.
     pub(super) api_service: IpAddr,
     /// DNS domain of the cluster.
@@ -70,11 +72,13 @@ impl ServingCertificate {
             IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
             self.api_service,
         ];
-        match self.host.parse::<IpAddr>() {
-            Ok(address) if !addresses.contains(&address) => addresses.push(address),
-            Ok(_) => {}
-            Err(_) if dns_names.contains(&self.host) => {}
-            Err(_) => dns_names.push(self.host.clone()),
+        for name in std::iter::once(&self.host).chain(&self.names) {
+            match name.parse::<IpAddr>() {
+                Ok(address) if !addresses.contains(&address) => addresses.push(address),
+                Ok(_) => {}
+                Err(_) if dns_names.contains(name) => {}
+                Err(_) => dns_names.push(name.clone()),
+            }
         }
         LeafRequest {
             common_name: "kube-apiserver".to_owned(),
@@ -101,6 +105,7 @@ mod tests {
             ca,
             key: ServingKey::default(),
             host: host.to_owned(),
+            names: vec!["10.1.2.3".to_owned(), "localhost".to_owned()],
             api_service: IpAddr::from([10, 128, 0, 1]),
             domain: "cluster.local".to_owned(),
         }
@@ -122,7 +127,7 @@ mod tests {
             ]
         );
         let addresses: Vec<String> = request.addresses.iter().map(IpAddr::to_string).collect();
-        assert_eq!(addresses, ["127.0.0.1", "::1", "10.128.0.1"]);
+        assert_eq!(addresses, ["127.0.0.1", "::1", "10.128.0.1", "10.1.2.3"]);
         assert_eq!(request.usage, Usage::Server);
     }
 

@@ -173,6 +173,10 @@ fn changes() -> Vec<Case> {
         case("PUT", &there, 400, "BadRequest",
             "the name of the object (elsewhere) does not match the name on the URL (there)")
             .body(map("elsewhere")),
+        case("PUT", &there, 409, "Conflict",
+            "Operation cannot be fulfilled on configmaps \"there\": the object has been modified; please \
+             apply your changes to the latest version and try again")
+            .body(map("there").replace("{\"name\"", "{\"resourceVersion\":\"1\",\"name\"")),
         case("PUT", &format!("{MAPS}/none"), 404, "NotFound", "configmaps \"none\" not found")
             .body(map("none")),
         case("POST", &format!("{MAPS}?fieldValidation=Never"), 422, "Invalid",
@@ -199,6 +203,18 @@ fn lists() -> Vec<Case> {
              parsing \"x1\": invalid syntax"),
         case("GET", &list("limit=x"), 400, "BadRequest",
             "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        case("GET", &list("continue=garbage"), 400, "BadRequest",
+            "invalid continue token: continue key is not valid: invalid character '\\x81' looking for \
+             beginning of value"),
+        case("GET", &list("continue=gar!bage&resourceVersion=5"), 400, "BadRequest",
+            "invalid continue token: continue key is not valid: illegal base64 data at input byte 3"),
+        case("GET", &list("continue=e30"), 400, "BadRequest",
+            "invalid continue token: continue key is not valid: server does not recognize this \
+             encoded version "),
+        case("GET", &list("watch=1&resourceVersionMatch=NotOlderThan&limit=1"), 422, "Invalid",
+            &options("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch \
+             unless sendInitialEvents is provided"))
+            .causes(json!([["FieldValueForbidden", "resourceVersionMatch"]])),
         case("GET", &list("resourceVersionMatch=NotOlderThan"), 422, "Invalid", &options(
             "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion \
              is provided"))
@@ -210,6 +226,83 @@ fn lists() -> Vec<Case> {
         case("GET", &list("sendInitialEvents=false"), 422, "Invalid", &options(
             "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"))
             .causes(json!([["FieldValueForbidden", "sendInitialEvents"]])),
+    ]
+}
+
+/// A definition of `{plural}.r.example.com` with a schema.
+fn definition(plural: &str, schema: Value) -> String {
+    let kind = plural.to_uppercase();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.r.example.com")},
+        "spec": {
+            "group": "r.example.com", "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind, "listKind": format!("{kind}List")},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    })
+    .to_string()
+}
+
+/// A definition whose `spec` has this schema.
+fn definition_of(plural: &str, spec: Value) -> String {
+    definition(plural, json!({"type": "object", "properties": {"spec": spec}}))
+}
+
+fn definitions() -> Vec<Case> {
+    const PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const SPEC: &str = "spec.validation.openAPIV3Schema.properties[spec]";
+    let refused = |plural: &str, body: String, why: &str| {
+        let start = format!(
+            "CustomResourceDefinition.apiextensions.k8s.io \"{plural}.r.example.com\" is invalid: "
+        );
+        case("POST", PATH, 422, "Invalid", &format!("{start}{why}")).body(body)
+    };
+    let field = |name: &str| format!("{SPEC}{name}");
+    let pattern = |plural: &str, text: &str, why: &str| {
+        let spec =
+            json!({"type": "object", "properties": {"y": {"type": "string", "pattern": text}}});
+        let field = field(".properties[y].pattern");
+        let why = format!(
+            "{field}: Invalid value: \"{text}\": must be a valid regular expression, but isn't: error \
+             parsing regexp: {why}"
+        );
+        refused(plural, definition_of(plural, spec), &why)
+            .causes(json!([["FieldValueInvalid", field]]))
+    };
+    vec![
+        pattern("a1s", "[a", "missing closing ]: `[a`"),
+        pattern("a2s", "a**", "invalid nested repetition operator: `**`"),
+        pattern("a3s", "(?<=x)y", "invalid named capture: `(?<=x)y`"),
+        pattern("a8s", "(?=x)y", "invalid or unsupported Perl syntax: `(?=`"),
+        pattern("a9s", "a)", "unexpected ): `a)`"),
+        pattern("a4s", "x{2,1}", "invalid repeat count: `{2,1}`"),
+        pattern("a5s", "b{1001,}", "invalid repeat count: `{1001,}`"),
+        pattern("a6s", "*", "missing argument to repetition operator: `*`"),
+        pattern("a7s", "(?P<n", "invalid named capture: `(?P<n`"),
+        refused(
+            "c1s",
+            definition_of("c1s", json!({"$ref": "#/definitions/y"})),
+            &format!("{SPEC}.$ref: Forbidden: $ref is not supported"),
+        )
+        .causes(json!([["FieldValueForbidden", format!("{SPEC}.$ref")]])),
+        refused(
+            "c2s",
+            definition("c2s", json!({"properties": {"spec": {"type": "object"}}})),
+            "spec.validation.openAPIV3Schema.type: Required value: must not be empty at the root",
+        )
+        .causes(json!([["FieldValueRequired", "spec.validation.openAPIV3Schema.type"]])),
+        refused(
+            "other",
+            definition_of("c3s", json!({"type": "object"}))
+                .replace("\"name\":\"c3s.r.example.com\"", "\"name\":\"other.r.example.com\""),
+            "metadata.name: Invalid value: \"other.r.example.com\": must be \
+             spec.names.plural+\".\"+spec.group",
+        )
+        .causes(json!([["FieldValueInvalid", "metadata.name"]])),
     ]
 }
 
@@ -231,8 +324,9 @@ async fn wrong_requests_are_answered_as_recorded() {
     let control_plane = ControlPlane::start().await.unwrap();
     let there = case("POST", MAPS, 201, "", "").body(map("there"));
     assert_eq!(answer(&control_plane, &there).await.0, 201);
-    let cases: Vec<Case> = [paths(), bodies(), changes(), lists()].into_iter().flatten().collect();
-    assert!(cases.len() >= 30, "{}", cases.len());
+    let all = [paths(), bodies(), changes(), lists(), definitions()];
+    let cases: Vec<Case> = all.into_iter().flatten().collect();
+    assert!(cases.len() >= 50, "{}", cases.len());
     for case in &cases {
         let (code, text) = answer(&control_plane, case).await;
         let about = format!("{} {}: {text}", case.method, case.path);

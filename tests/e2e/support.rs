@@ -57,7 +57,9 @@ pub async fn virtual_playground(seed: u64) -> Playground {
 /// A playground in this process.
 pub async fn playground(clock: Clock, seed: u64) -> Playground {
     let config = Config {
+        providers: Default::default(),
         address: [127, 0, 0, 1].into(),
+        names: Vec::new(),
         api_port: ApiPort::Exact(0),
         workload_ports: 20_000..=29_999,
         seed: Seed(seed),

@@ -18,7 +18,6 @@ pub(crate) enum Operation {
     /// It goes.
     Delete,
     /// Somebody talks to it (`exec`, `proxy`).
-    #[allow(dead_code, reason = "no such subresource is served yet")]
     Connect,
 }
 
@@ -39,6 +38,7 @@ impl Operation {
             Self::Create => "CreateOptions",
             Self::Update => "UpdateOptions",
             Self::Delete => "DeleteOptions",
+            // Connections have none.
             Self::Connect => "",
         }
     }
@@ -75,7 +75,7 @@ impl<'a> Attributes<'a> {
                 version: definition.version.clone(),
                 kind: definition.kind.clone(),
             },
-            dry_run: call.info.parameter("dryRun").is_some(),
+            dry_run: operation != Operation::Connect && call.info.parameter("dryRun").is_some(),
             options: options(call, operation),
             namespace: if is_namespace { name } else { call.namespace() }.to_owned(),
             name: name.to_owned(),
@@ -108,8 +108,12 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// What create, update and patch say in their query. A patch shows as the operation that it is.
+/// What create, update and patch say in their query. A patch shows as the operation that it is;
+/// connections have no options beside their object.
 fn options(call: &Call<'_>, operation: Operation) -> Value {
+    if operation == Operation::Connect {
+        return Value::Null;
+    }
     let mut options = json!({"apiVersion": "meta.k8s.io/v1", "kind": operation.options_kind()});
     if operation == Operation::Delete {
         return options;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::attributes::{Attributes, Operation};
 use super::configuration::Objects;
 use super::native::{self, Plugin};
+use super::plugins;
 use super::policies;
 use super::snapshot::Snapshot;
 use super::snapshot::is_configuration;
@@ -39,7 +40,21 @@ impl<'a> Chain<'a> {
         let options = self.call.server.options();
         !options.owner_reference_enforcement
             && self.snapshot.is_none()
-            && !self.plugins.iter().any(|it| (it.needed)(self.call, object))
+            && self.due(object).next().is_none()
+    }
+
+    /// Whether nobody switched a plug-in off.
+    fn is_on(&self, name: &str) -> bool {
+        !self.call.server.options().admission_plugins.is_disabled(name)
+    }
+
+    fn is_due(&self, plugin: &Plugin, object: &Value) -> bool {
+        self.is_on(plugin.name) && (plugin.needed)(self.call, object)
+    }
+
+    /// The plug-ins that have something to do with an object.
+    fn due<'b>(&'b self, object: &'b Value) -> impl Iterator<Item = &'static Plugin> + 'b {
+        self.plugins.iter().filter(|plugin| self.is_due(plugin, object))
     }
 
     /// The request's attributes, for objects of the resource's own kind.
@@ -62,12 +77,14 @@ impl<'a> Chain<'a> {
         loop {
             if let Some(object) = object {
                 for plugin in self.plugins {
-                    if (plugin.needed)(self.call, object) {
+                    if self.is_due(plugin, object) {
                         (plugin.admit)(attributes, object, old)?;
                     }
                 }
             }
-            if let Some(snapshot) = &self.snapshot {
+            if let Some(snapshot) = &self.snapshot
+                && self.is_on(plugins::MUTATING_WEBHOOKS)
+            {
                 let hooks = &snapshot.mutating;
                 webhooks::admit(hooks, attributes, (&mut *object, old), &mut rounds, warnings)
                     .await?;
@@ -94,14 +111,18 @@ impl<'a> Chain<'a> {
             if self.call.server.options().owner_reference_enforcement {
                 native::owner_references::check(attributes, object, old)?;
             }
-            for plugin in self.plugins.iter().filter(|it| (it.needed)(self.call, object)) {
+            for plugin in self.due(object) {
                 (plugin.approve)(attributes, object, old)?;
             }
         }
         if let Some(snapshot) = &self.snapshot {
             let objects = Objects { object, old };
-            policies::approve(&snapshot.policies, attributes, objects, warnings).await?;
-            webhooks::approve(&snapshot.validating, attributes, objects, warnings).await?;
+            if self.is_on(plugins::POLICIES) {
+                policies::approve(&snapshot.policies, attributes, objects, warnings).await?;
+            }
+            if self.is_on(plugins::VALIDATING_WEBHOOKS) {
+                webhooks::approve(&snapshot.validating, attributes, objects, warnings).await?;
+            }
         }
         Ok(())
     }

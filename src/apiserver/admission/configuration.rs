@@ -95,6 +95,15 @@ impl Matching {
         Ok(Some(resource))
     }
 
+    /// Whether a rule names a resource's objects in so many words, whatever the selectors say.
+    pub(super) fn names(&self, resource: &Resource, operation: Operation) -> bool {
+        let definition = &resource.definition;
+        let version = (!self.equivalent).then_some(&*definition.version);
+        self.rules
+            .iter()
+            .any(|rule| rule.names(operation, (&definition.group, &definition.plural), version))
+    }
+
     /// The resource in the version that a rule names, the requested one first.
     fn by_rules(&self, rules: &[Rule], attributes: &Attributes<'_>) -> Option<Arc<Resource>> {
         let own = attributes.resource();

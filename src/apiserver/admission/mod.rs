@@ -18,11 +18,14 @@ mod configuration;
 pub(crate) mod expressions;
 mod inputs;
 mod native;
+mod plugins;
 mod policies;
+mod replaced;
 mod request;
 mod rules;
 mod service_ip;
 mod snapshot;
+pub(crate) mod subresources;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -30,6 +33,8 @@ mod webhooks;
 
 pub(crate) use attributes::Operation;
 pub(crate) use chain::Chain;
+pub use plugins::AdmissionPlugins;
+pub(crate) use replaced::{are_checks_replaced, are_defaults_replaced};
 pub(crate) use service_ip::Reservation;
 pub use service_ip::ServiceRange;
 pub(crate) use snapshot::{Admission, is_configuration};

@@ -76,6 +76,22 @@ impl Rule {
             && (self.names.is_empty() || self.names.iter().any(|name| **name == *subject.name))
     }
 
+    /// Whether the rule names a group and a resource themselves, not by a wildcard; `version` of
+    /// `None` is any.
+    pub(super) fn names(
+        &self,
+        operation: Operation,
+        (group, resource): (&str, &str),
+        version: Option<&str>,
+    ) -> bool {
+        let has = |list: &[Box<str>], wanted: &str| list.iter().any(|item| **item == *wanted);
+        let has_or_any = |list: &[Box<str>], wanted: &str| has(list, wanted) || has(list, "*");
+        has(&self.groups, group)
+            && self.resources.iter().any(|(it, sub)| **it == *resource && sub.is_empty())
+            && has_or_any(&self.operations, operation.name())
+            && version.is_none_or(|version| has_or_any(&self.versions, version))
+    }
+
     fn is_in_scope(&self, subject: &Subject<'_>) -> bool {
         let is_namespace = subject.group.is_empty() && subject.resource == "namespaces";
         let cluster_scoped = is_namespace || subject.namespace.is_empty();
@@ -130,6 +146,21 @@ mod tests {
         check(json!({"apiVersions": ["*"], "apiGroups": ["*"]}), PODS, true);
         check(json!({"resourceNames": ["q"]}), PODS, false);
         check(json!({"resourceNames": ["p"]}), PODS, true);
+    }
+
+    #[test]
+    fn a_rule_names_what_it_spells_out() {
+        let rule = Rule::parse(&json!({
+            "operations": ["CREATE"], "apiGroups": ["g"], "apiVersions": ["v1"],
+            "resources": ["things", "others/status"],
+        }));
+        let names = |resource, version| rule.names(Operation::Create, ("g", resource), version);
+        assert!(names("things", None) && names("things", Some("v1")));
+        assert!(!names("others", None) && !names("things", Some("v2")));
+        assert!(!rule.names(Operation::Update, ("g", "things"), None));
+        let all = Rule::parse(&json!({"operations": ["*"], "apiGroups": ["*"],
+            "apiVersions": ["*"], "resources": ["*"]}));
+        assert!(!all.names(Operation::Create, ("g", "things"), None));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::apiserver::ApiServer;
 use crate::machinery::status::{Cause, Status};
-use crate::store::{Entry, Event, EventKind, RangeQuery, ResourceKey};
+use crate::store::{Entry, RangeQuery, ResourceKey, Store};
 
 /// `--service-node-port-range`
 const FIRST_PORT: u32 = 30_000;
@@ -54,6 +54,11 @@ impl ServiceRange {
         &self.cidr
     }
 
+    /// The first address, which is the Service `kubernetes`'.
+    pub fn first(&self) -> Ipv4Addr {
+        self.first.into()
+    }
+
     fn contains(&self, address: u32) -> bool {
         (self.first..=self.last).contains(&address)
     }
@@ -85,6 +90,15 @@ pub(crate) struct ServiceAddresses {
 struct Taken {
     addresses: HashMap<u32, Owner>,
     ports: HashMap<u32, Owner>,
+    /// What each stored Service has, so that a commit costs what its Service has and no more.
+    stored: HashMap<Owner, Values>,
+}
+
+/// What one Service has.
+#[derive(Default)]
+struct Values {
+    address: Option<u32>,
+    ports: Vec<u32>,
 }
 
 /// Values that a write holds. Dropped without [`Reservation::keep`] it gives them back.
@@ -135,7 +149,10 @@ impl ServiceAddresses {
         let owner = (text("namespace"), text("name"));
         let mut reservation =
             Reservation { addresses: self, new_addresses: Vec::new(), new_ports: Vec::new() };
-        let mut causes = Vec::new();
+        let mut causes = unserved_families(given);
+        if !causes.is_empty() {
+            return Err(Status::invalid("", "Service", &owner.1, causes));
+        }
         let mut guard = self.taken.lock();
         let taken = guard.get_or_insert_with(|| Taken::read(server));
         let spec = &mut service["spec"];
@@ -151,22 +168,53 @@ impl ServiceAddresses {
         Err(Status::invalid("", "Service", &owner.1, causes))
     }
 
-    /// Gives back what a Service had and has no more.
-    pub(crate) fn committed(&self, event: &Event) {
+    /// Gives back what the written Service `entry` had and has no more. Commits may be told of in
+    /// any order: what counts is the Service as the store has it now.
+    pub(crate) fn committed(&self, store: &Store, entry: &Entry) {
         let mut guard = self.taken.lock();
         let Some(taken) = &mut *guard else { return };
-        let owner = (event.entry.meta.namespace.to_string(), event.entry.meta.name.to_string());
-        taken.addresses.retain(|_, of| *of != owner);
-        taken.ports.retain(|_, of| *of != owner);
-        if event.kind != EventKind::Deleted {
-            taken.add(&event.entry);
+        let (namespace, name) = (&*entry.meta.namespace, &*entry.meta.name);
+        taken.forget(&(namespace.to_owned(), name.to_owned()));
+        if let Some(now) = store.get(&services(), namespace, name) {
+            taken.add(&now);
         }
     }
 }
 
+/// What a Service asks of a server whose Services have IPv4 addresses alone. (kubernetes 1.36:
+/// pkg/registry/core/service/storage/alloc.go, initIPFamilyFields)
+fn unserved_families(given: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let list = |field: &str| given[field].as_array().map_or(&[][..], Vec::as_slice);
+    let has_selector = given["selector"].as_object().is_some_and(|labels| !labels.is_empty());
+    let address = given["clusterIP"].as_str().unwrap_or_default();
+    if address.is_empty() && !list("clusterIPs").is_empty() {
+        let why = "must be empty when `clusterIP` is not specified";
+        causes.push(Cause::invalid("spec.clusterIPs", &given["clusterIPs"], why));
+        return causes;
+    }
+    if given["type"] == "ExternalName" || (address == "None" && !has_selector) {
+        return causes;
+    }
+    if given["ipFamilyPolicy"] == "RequireDualStack" {
+        let why = "this cluster is not configured for dual-stack services";
+        let policy = &given["ipFamilyPolicy"];
+        causes.push(Cause::invalid("spec.ipFamilyPolicy", policy, why));
+    }
+    for (index, family) in list("ipFamilies").iter().enumerate().filter(|(_, it)| *it == "IPv6") {
+        let field = format!("spec.ipFamilies[{index}]");
+        causes.push(Cause::invalid(field, family, "not configured on this cluster"));
+    }
+    causes
+}
+
+fn services() -> ResourceKey {
+    ResourceKey { group: "".into(), plural: "services".into() }
+}
+
 impl Taken {
     fn read(server: &ApiServer) -> Self {
-        let resource = ResourceKey { group: "".into(), plural: "services".into() };
+        let resource = services();
         let query =
             RangeQuery { resource: &resource, namespace: None, after: None, at: None, limit: 0 };
         let mut taken = Self::default();
@@ -179,11 +227,26 @@ impl Taken {
     fn add(&mut self, entry: &Entry) {
         let Ok(service) = serde_json::from_slice::<Value>(&entry.raw) else { return };
         let owner = (entry.meta.namespace.to_string(), entry.meta.name.to_string());
-        if let Some(address) = address(&service["spec"]["clusterIP"]) {
+        let spec = &service["spec"];
+        let values =
+            Values { address: address(&spec["clusterIP"]), ports: node_ports(spec).collect() };
+        if let Some(address) = values.address {
             self.addresses.insert(address, owner.clone());
         }
-        for port in node_ports(&service["spec"]) {
-            self.ports.insert(port, owner.clone());
+        for port in &values.ports {
+            self.ports.insert(*port, owner.clone());
+        }
+        self.stored.insert(owner, values);
+    }
+
+    /// Frees what a stored Service has.
+    fn forget(&mut self, owner: &Owner) {
+        let Some(values) = self.stored.remove(owner) else { return };
+        if let Some(address) = values.address {
+            free(&mut self.addresses, address, owner);
+        }
+        for port in values.ports {
+            free(&mut self.ports, port, owner);
         }
     }
 
@@ -285,6 +348,13 @@ impl Taken {
                 }
             }
         }
+    }
+}
+
+/// Frees a value, unless somebody else has it.
+fn free(values: &mut HashMap<u32, Owner>, value: u32, owner: &Owner) {
+    if values.get(&value) == Some(owner) {
+        values.remove(&value);
     }
 }
 

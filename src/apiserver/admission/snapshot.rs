@@ -84,7 +84,7 @@ impl Snapshot {
         self.mutating.is_empty() && self.validating.is_empty() && self.policies.is_empty()
     }
 
-    fn hooks(&self, phase: Phase) -> &[Arc<Hook>] {
+    pub(super) fn hooks(&self, phase: Phase) -> &[Arc<Hook>] {
         match phase {
             Phase::Mutating => &self.mutating,
             Phase::Validating => &self.validating,

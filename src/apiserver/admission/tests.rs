@@ -7,5 +7,7 @@ mod match_conditions;
 mod mutating;
 mod native;
 mod policies;
+mod replaced;
 mod services;
+mod subresources;
 mod validating;

@@ -15,6 +15,7 @@ use super::{Identity, Peer, StaticToken};
 use crate::apiserver::{Access, ApiServer, Options, Profile};
 use crate::clock::Clock;
 use crate::machinery::builtin;
+use crate::machinery::random_tests::cases;
 use crate::pki::{PublicKey, SigningKey};
 
 /// A server without a transport, and what one sends to it.
@@ -365,6 +366,21 @@ async fn issuer_documents_verify_tokens() {
     let bearer = format!("Bearer {token}");
     assert_eq!(sender.get("/openid/v1/jwks", Some(&bearer)).await.0, 200);
     assert_eq!(read("/openid/v2").await.0, 404);
+}
+
+#[test]
+fn changed_tokens_are_not_verified() {
+    let key = SigningKey::generate().unwrap();
+    let good = jwt::sign(&key, &json!({"sub": "system:serviceaccount:a:b", "exp": 1})).unwrap();
+    let read = cases("tokens", 5_000, move |draw| {
+        let corpus = [&*good, "eyJhbGciOiJub25lIn0.e30.", "e30.e30.e30"];
+        let tokens = [".", "=", "e30", "eyJhbGciOiJub25lIn0", "_", "-", "A", "\0"];
+        let text = draw.mutant_text(&corpus, &tokens);
+        let Some(token) = Token::parse(&text) else { return false };
+        assert!(text == good || token.verified([key.public()]).is_none(), "{text}");
+        true
+    });
+    assert!(read > 0);
 }
 
 #[test]

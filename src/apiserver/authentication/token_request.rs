@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::service_accounts::{Grant, Reference};
 use super::{jwt, objects};
+use crate::apiserver::admission::subresources;
+use crate::apiserver::options::WriteOptions;
 use crate::apiserver::reviews::own;
 use crate::apiserver::route::Call;
 use crate::apiserver::{answer, body, random};
-use crate::machinery::gvk::GroupResource;
+use crate::machinery::gvk::{GroupResource, GroupVersionKind};
 use crate::machinery::status::{Cause, Status};
 
 const GROUP: &str = "authentication.k8s.io";
@@ -38,6 +40,11 @@ pub(in crate::apiserver) async fn create(
     let bytes = body::read(body).await?;
     let mut request = body::decode(call.headers, &bytes, KIND)?.value;
     normalise(&mut request)?;
+    let kind = GroupVersionKind::new(GROUP, "v1", KIND);
+    let given = (request, WriteOptions::parse(call.info, "CreateOptions")?.dry_run);
+    let mut warnings = Vec::new();
+    let mut request = subresources::created(call, &kind, given, &mut warnings).await?;
+    normalise(&mut request)?;
     check_place(call, &request)?;
     let account = objects::find(call.server, "serviceaccounts", call.namespace(), &call.info.name)
         .ok_or_else(|| call.not_found())?;
@@ -48,7 +55,9 @@ pub(in crate::apiserver) async fn create(
     let lifetime = SignedDuration::from_secs(lifetime(&request));
     let end = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
     request["status"] = json!({"token": token, "expirationTimestamp": format!("{end:.0}")});
-    Ok(answer::json_response(201, request.to_string()))
+    let mut response = answer::negotiable(201, request.to_string());
+    answer::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// Fills in what decoding fills in.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::rules::Rule;
+use crate::apiserver::authentication::Identity;
 use crate::machinery::status::quote;
 
 /// A Role or ClusterRole.
@@ -56,6 +57,25 @@ impl Subject {
         }
     }
 
+    /// Whether a subject of a binding in `namespace` means a user, or a group of his. Says what
+    /// [`Subject::holder`] says, without making texts on the way of every request.
+    pub(super) fn means(&self, namespace: &str, identity: &Identity) -> bool {
+        match &*self.kind {
+            "User" => *self.name == *identity.user,
+            "Group" => identity.is_member(&self.name),
+            "ServiceAccount" => {
+                let namespace = if self.namespace.is_empty() { namespace } else { &self.namespace };
+                let name = identity
+                    .user
+                    .strip_prefix("system:serviceaccount:")
+                    .and_then(|rest| rest.strip_prefix(namespace))
+                    .and_then(|rest| rest.strip_prefix(':'));
+                !namespace.is_empty() && name == Some(&*self.name)
+            }
+            _ => false,
+        }
+    }
+
     fn describe(&self, namespace: &str) -> String {
         if &*self.kind != "ServiceAccount" {
             return format!("{} {}", self.kind, quote(&self.name));
@@ -89,5 +109,39 @@ impl Binding {
             quote(&self.role.name),
             subject.describe(&self.namespace)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_means_whom_it_is_indexed_under() {
+        let subject = |kind: &str, namespace: &str, name: &str| Subject {
+            kind: kind.into(),
+            name: name.into(),
+            namespace: namespace.into(),
+        };
+        let users = ["a", "system:serviceaccount:n:a", "system:serviceaccount:n:b"];
+        let mut meant = 0;
+        for user in users {
+            let identity = Identity::new(user, ["g"]);
+            for (kind, own) in [("User", ""), ("Group", ""), ("ServiceAccount", "n"), ("X", "")] {
+                for (name, place) in [("a", ""), ("a", "n"), ("g", ""), (user, "")] {
+                    for own in [own, ""] {
+                        let subject = subject(kind, own, name);
+                        let indexed = match subject.holder(place) {
+                            Holder::User(holder) => *holder == *identity.user,
+                            Holder::Group(holder) => identity.is_member(&holder),
+                            Holder::Nobody => false,
+                        };
+                        assert_eq!(subject.means(place, &identity), indexed, "{subject:?} {user}");
+                        meant += usize::from(indexed);
+                    }
+                }
+            }
+        }
+        assert!(meant > 5, "{meant}");
     }
 }

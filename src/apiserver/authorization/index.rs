@@ -152,11 +152,7 @@ impl Index {
         for scope in if namespace.is_empty() { &namespaces[..1] } else { &namespaces[..] } {
             for binding in self.bindings_of(identity, scope) {
                 // Holders may be named more than once; the first says why.
-                let is_meant = |subject: &&Subject| match subject.holder(&binding.namespace) {
-                    Holder::User(user) => *user == *identity.user,
-                    Holder::Group(group) => identity.is_member(&group),
-                    Holder::Nobody => false,
-                };
+                let is_meant = |subject: &&Subject| subject.means(&binding.namespace, identity);
                 let Some(subject) = binding.subjects.iter().find(is_meant) else { continue };
                 match self.rules_of(&binding.role, scope) {
                     Ok(rules) => {

@@ -20,6 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of an answer; upstream sets no limit here.
 const RESPONSE_MAX: usize = 64 << 20;
 
+/// Whether there is an address for a webhook.
+pub(super) fn is_known(server: &ApiServer, hook: &WebhookConversion) -> bool {
+    ClientConfig::parse(&hook.client_config).is_ok_and(|config| server.knows_webhook(&config))
+}
+
 /// Has a webhook convert objects, none of which is of the version `to`.
 ///
 /// # Errors

@@ -105,6 +105,7 @@ pub(super) fn write(server: &ApiServer, entry: &Arc<Entry>, object: &Value, step
         subresource: "status",
         api_version: &resource.api_version,
         now: &now,
+        reset: &[],
     };
     let schema = resource.definition.schema.root();
     let mut entry = entry.clone();

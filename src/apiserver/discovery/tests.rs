@@ -102,6 +102,25 @@ async fn legacy_documents_list_groups_by_preference() {
 }
 
 #[tokio::test]
+async fn clients_find_out_that_pods_can_be_evicted() {
+    let core = json(&server(), "/api/v1").await;
+    let find = |name: &str| {
+        let resources = core["resources"].as_array().unwrap();
+        resources.iter().find(|resource| resource["name"] == name).cloned()
+    };
+    assert_eq!(
+        find("pods/eviction"),
+        Some(json!({"name": "pods/eviction", "singularName": "", "namespaced": true,
+            "group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}))
+    );
+    assert_eq!(
+        find("pods/exec"),
+        Some(json!({"name": "pods/exec", "singularName": "", "namespaced": true,
+            "kind": "PodExecOptions", "verbs": ["create", "get"]}))
+    );
+}
+
+#[tokio::test]
 async fn legacy_resources_list_subresources_with_their_kinds() {
     let server = server();
     let mut apps = json(&server, "/apis/apps/v1").await;
@@ -129,7 +148,21 @@ async fn legacy_resources_list_subresources_with_their_kinds() {
         .collect();
     assert_eq!(
         names,
-        ["namespaces", "namespaces/finalize", "namespaces/status", "pods", "pods/status"]
+        [
+            "namespaces",
+            "namespaces/finalize",
+            "namespaces/status",
+            "pods",
+            "pods/attach",
+            "pods/binding",
+            "pods/ephemeralcontainers",
+            "pods/eviction",
+            "pods/exec",
+            "pods/log",
+            "pods/portforward",
+            "pods/resize",
+            "pods/status"
+        ]
     );
     assert!(core.get("apiVersion").is_none());
     let custom = json(&server, "/apis/x.example.com/v1").await;

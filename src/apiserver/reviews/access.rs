@@ -9,31 +9,68 @@ use serde_json::{Value, json};
 use crate::apiserver::ApiServer;
 use crate::apiserver::authentication::Identity;
 use crate::apiserver::authorization::{self, Attributes};
+use crate::apiserver::strategy::internal;
 use crate::machinery::status::{Cause, Status};
 
 const GROUP: &str = "authorization.k8s.io";
 
-/// Answers what `identity` may do of what the spec describes.
+/// Refuses a review that describes nothing, two things or nobody, or that has metadata.
 ///
 /// # Errors
-/// 422 for specs that describe nothing, or two things.
-pub(super) fn review(
-    server: &ApiServer,
-    spec: &Value,
-    identity: &Identity,
-) -> Result<Value, Box<Status>> {
+/// 422.
+pub(super) fn check(review: &Value) -> Result<(), Box<Status>> {
+    let mut causes = Vec::new();
+    let (spec, kind) = (&review["spec"], text(review, "kind"));
     let (resource, other) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
-    if resource.is_null() == other.is_null() {
+    if !resource.is_null() && !other.is_null() {
+        let why = "cannot be specified in combination with resourceAttributes";
+        causes.push(Cause::invalid("spec.nonResourceAttributes", &internal(other), why));
+    }
+    if resource.is_null() && other.is_null() {
         let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        let path = "spec.resourceAttributes";
-        let field = if resource.is_null() { path } else { "spec.nonResourceAttributes" };
-        let shown = if resource.is_null() { Value::Null } else { other.clone() };
-        return Err(invalid(vec![Cause::invalid(field, &shown, why)]));
+        causes.push(Cause::invalid("spec.resourceAttributes", &Value::Null, why));
     }
-    let causes = check_selectors(resource);
-    if !causes.is_empty() {
-        return Err(invalid(causes));
+    let is_of_others = kind != "SelfSubjectAccessReview";
+    let has_groups = spec["groups"].as_array().is_some_and(|groups| !groups.is_empty());
+    if is_of_others && text(spec, "user").is_empty() && !has_groups {
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &"".into(), why));
     }
+    causes.extend(check_selectors(resource));
+    let is_local = kind == "LocalSubjectAccessReview";
+    let ours = |name: &str| name == "managedFields" || is_local && name == "namespace";
+    let given = review["metadata"].as_object().into_iter().flatten();
+    if given.into_iter().any(|(name, value)| !ours(name) && !value.is_null()) {
+        let why = if is_local { "must be empty except for namespace" } else { "must be empty" };
+        causes.push(Cause {
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {}: {why}", internal::metadata(&review["metadata"])),
+            field: "metadata".to_owned(),
+        });
+    }
+    if is_local {
+        let (wanted, asked) = (text(&review["metadata"], "namespace"), text(resource, "namespace"));
+        if !resource.is_null() && asked != wanted {
+            let why = "must match metadata.namespace";
+            let field = "spec.resourceAttributes.namespace";
+            causes.push(Cause::invalid(field, &asked.into(), why));
+        }
+        if !other.is_null() {
+            let why = "disallowed on this kind of request";
+            causes.push(Cause::invalid("spec.nonResourceAttributes", &internal(other), why));
+        }
+    }
+    if causes.is_empty() { Ok(()) } else { Err(invalid(causes)) }
+}
+
+/// Attributes of no resource as kube-apiserver's internal type shows them.
+fn internal(attributes: &Value) -> Value {
+    json!({"Path": text(attributes, "path"), "Verb": text(attributes, "verb")})
+}
+
+/// Answers what `identity` may do of what the spec, which has been checked, describes.
+pub(super) fn review(server: &ApiServer, spec: &Value, identity: &Identity) -> Value {
+    let (resource, other) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     let attributes = if resource.is_null() {
         Attributes { verb: text(other, "verb"), path: text(other, "path"), ..Attributes::default() }
     } else {
@@ -53,18 +90,15 @@ pub(super) fn review(
     if !decision.reason.is_empty() {
         status["reason"] = decision.reason.into();
     }
-    Ok(status)
+    status
 }
 
 fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object[field].as_str().unwrap_or_default()
 }
 
-/// The identity that a review asks about; `namespace` is that of the request's path, if any.
-///
-/// # Errors
-/// 422 for nobody, and for another namespace than the path's.
-pub(super) fn subject(spec: &Value, namespace: &str) -> Result<Identity, Box<Status>> {
+/// The identity that a review asks about.
+pub(super) fn subject(spec: &Value) -> Identity {
     let texts = |list: &Value| -> Vec<Arc<str>> {
         let list = list.as_array().into_iter().flatten();
         list.filter_map(Value::as_str).map(Arc::from).collect()
@@ -76,25 +110,7 @@ pub(super) fn subject(spec: &Value, namespace: &str) -> Result<Identity, Box<Sta
         .map(|(key, values)| (key.as_str().into(), texts(values)))
         .collect();
     let (user, groups) = (text(spec, "user"), texts(&spec["groups"]));
-    if user.is_empty() && groups.is_empty() {
-        let why = "at least one of user or group must be specified";
-        return Err(invalid(vec![Cause::invalid("spec.user", &"".into(), why)]));
-    }
-    if !namespace.is_empty() {
-        if !spec["nonResourceAttributes"].is_null() {
-            let field = "spec.nonResourceAttributes";
-            let why = "disallowed on this kind of request";
-            let shown = &spec["nonResourceAttributes"];
-            return Err(invalid(vec![Cause::invalid(field, shown, why)]));
-        }
-        let asked = text(&spec["resourceAttributes"], "namespace");
-        if asked != namespace {
-            let field = "spec.resourceAttributes.namespace";
-            let why = "must match metadata.namespace";
-            return Err(invalid(vec![Cause::invalid(field, &asked.into(), why)]));
-        }
-    }
-    Ok(Identity { user: user.into(), uid: text(spec, "uid").into(), groups, extra })
+    Identity { user: user.into(), uid: text(spec, "uid").into(), groups, extra }
 }
 
 /// Selectors are given either parsed or raw. They narrow a request; roles do not look at them.

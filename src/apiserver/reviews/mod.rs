@@ -106,10 +106,13 @@ pub(super) async fn respond(
             json!({"userInfo": identity.to_user_info()})
         }
         Review::Token => token(server, &object["spec"])?,
-        Review::MyAccess => access::review(server, &object["spec"], identity)?,
+        Review::MyAccess => {
+            access::check(&object)?;
+            access::review(server, &object["spec"], identity)
+        }
         Review::Access => {
-            let asked = access::subject(&object["spec"], &info.namespace)?;
-            access::review(server, &object["spec"], &asked)?
+            access::check(&object)?;
+            access::review(server, &object["spec"], &access::subject(&object["spec"]))
         }
         Review::MyRules => {
             let namespace = object["spec"]["namespace"].as_str().unwrap_or_default().to_owned();
@@ -124,7 +127,7 @@ pub(super) async fn respond(
         }
     };
     object["status"] = status;
-    Ok(answer::json_response(201, object.to_string()))
+    Ok(answer::negotiable(201, object.to_string()))
 }
 
 /// Drops what the kind does not have, and records the owner as any create does.
@@ -146,6 +149,7 @@ pub(super) fn own(
         subresource: &info.subresource,
         api_version,
         now,
+        reset: &[],
     };
     managed_fields::update(&Value::Null, object, &writer, shape.root());
     if let Some(metadata) = object["metadata"].as_object_mut()

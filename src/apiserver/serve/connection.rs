@@ -1,27 +1,34 @@
 //! One connection: first byte, TLS handshake, HTTP until either side has enough.
 
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use parking_lot::Mutex;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::Port;
 use super::activity::Activity;
 use super::paced::{Head, Pace, Paced};
 use super::patient_body::PatientBody;
 use crate::apiserver::authentication::Peer;
+use crate::apiserver::upgrade::Takeover;
 use crate::clock::HyperTimer;
 
 /// Streams of one HTTP/2 connection. (kubernetes 1.36: apiserver/pkg/server/secure_serving.go)
@@ -33,6 +40,9 @@ const BODY_WINDOW: u32 = 256 * 1024;
 const HEADER_BYTES_MAX: u32 = 1024 * 1024;
 /// Headers of an HTTP/1.1 request.
 const HEADERS_MAX: usize = 512;
+/// Bytes of a head over HTTP/1.1: Go's limit and what it adds for its buffer.
+/// (Go: net/http, DefaultMaxHeaderBytes)
+const HEAD_BYTES_MAX: usize = (1 << 20) + 4096;
 /// Headers that a proxy in front of kube-apiserver would set; nobody is believed to be one.
 const PROXY_HEADERS: [&str; 3] = ["x-remote-user", "x-remote-uid", "x-remote-group"];
 const PROXY_EXTRA: &str = "x-remote-extra-";
@@ -42,25 +52,64 @@ const PLAIN_HTTP_LIMIT: Duration = Duration::from_secs(1);
 const PLAIN_HTTP_ANSWER: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
+/// What is read at once from a connection in memory.
+const IN_MEMORY_BUFFER: usize = 4096;
+
+/// What connections run over.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl Transport for TcpStream {}
+impl Transport for BufReader<DuplexStream> {}
+
 /// Serves a connection until it ends or the port stops.
 pub(super) async fn run(stream: TcpStream, port: Arc<Port>) {
+    let first = async {
+        stream.set_nodelay(true)?;
+        // Peers that vanished are noticed, as by Go's servers.
+        rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+        let mut first = [0];
+        let length = stream.peek(&mut first).await?;
+        let first = (length > 0).then_some(first[0]);
+        io::Result::Ok((stream, first))
+    };
+    until_stopped(first, port).await;
+}
+
+/// Serves a connection of this process as one that arrived by TCP.
+pub(super) async fn run_in_memory(stream: DuplexStream, port: Arc<Port>) {
+    let first = async {
+        let mut stream = BufReader::with_capacity(IN_MEMORY_BUFFER, stream);
+        let first = stream.fill_buf().await?.first().copied();
+        io::Result::Ok((stream, first))
+    };
+    until_stopped(first, port).await;
+}
+
+/// Serves what `first` answers, a connection whose first byte is looked at but not read.
+async fn until_stopped<S: Transport>(
+    first: impl Future<Output = io::Result<(S, Option<u8>)>>,
+    port: Arc<Port>,
+) {
     let stopped = port.stopped.clone();
     let served = tokio::select! {
         biased;
         () = stopped.cancelled() => return,
-        served = serve(stream, port) => served,
+        served = serve(first, port) => served,
     };
     if let Err(error) = served {
         tracing::debug!(error, "a connection ended");
     }
 }
 
-async fn serve(stream: TcpStream, port: Arc<Port>) -> Result<(), String> {
+async fn serve<S: Transport>(
+    first: impl Future<Output = io::Result<(S, Option<u8>)>>,
+    port: Arc<Port>,
+) -> Result<(), String> {
     let stopping = port.stopping.clone();
     let handshake = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
-        handshake = port.clock.timeout(port.patience.handshake, shake_hands(stream, &port)) => handshake,
+        handshake = port.clock.timeout(port.patience.handshake, shake_hands(first, &port)) => handshake,
     };
     let Some((stream, peer)) = handshake.map_err(|error| format!("handshake: {error}"))?? else {
         return Ok(());
@@ -69,19 +118,14 @@ async fn serve(stream: TcpStream, port: Arc<Port>) -> Result<(), String> {
 }
 
 /// Answers plain HTTP, or makes TLS of the connection and looks at the client's certificate.
-async fn shake_hands(
-    mut stream: TcpStream,
+async fn shake_hands<S: Transport>(
+    first: impl Future<Output = io::Result<(S, Option<u8>)>>,
     port: &Port,
-) -> Result<Option<(TlsStream<TcpStream>, Peer)>, String> {
+) -> Result<Option<(TlsStream<S>, Peer)>, String> {
     let failed = |error: io::Error| format!("handshake: {error}");
-    stream.set_nodelay(true).map_err(failed)?;
-    // Peers that vanished are noticed, as by Go's servers.
-    rustix::net::sockopt::set_socket_keepalive(&stream, true).map_err(|e| failed(e.into()))?;
-    let mut first = [0];
-    if stream.peek(&mut first).await.map_err(failed)? == 0 {
-        return Ok(None);
-    }
-    if first[0].is_ascii_uppercase() {
+    let (mut stream, first) = first.await.map_err(failed)?;
+    let Some(first) = first else { return Ok(None) };
+    if first.is_ascii_uppercase() {
         refuse_plain_http(&mut stream, port).await.map_err(failed)?;
         return Ok(None);
     }
@@ -96,7 +140,7 @@ async fn shake_hands(
 
 /// Tells a client that forgot the `s` of `https`. What it goes on to send is read and dropped for
 /// a moment, because a reset would make it lose the answer.
-async fn refuse_plain_http(stream: &mut TcpStream, port: &Port) -> io::Result<()> {
+async fn refuse_plain_http<S: Transport>(stream: &mut S, port: &Port) -> io::Result<()> {
     stream.write_all(PLAIN_HTTP_ANSWER).await?;
     stream.shutdown().await?;
     let mut sink = [0; 1024];
@@ -108,8 +152,8 @@ async fn refuse_plain_http(stream: &mut TcpStream, port: &Port) -> io::Result<()
     port.clock.timeout(PLAIN_HTTP_LIMIT, drain).await.unwrap_or(Ok(()))
 }
 
-async fn serve_http(
-    stream: TlsStream<TcpStream>,
+async fn serve_http<S: Transport>(
+    stream: TlsStream<S>,
     peer: Arc<Peer>,
     port: Arc<Port>,
 ) -> Result<(), String> {
@@ -121,7 +165,9 @@ async fn serve_http(
     let pace = Pace { head: patience.head, stall: patience.stall };
     let stream = Paced::new(stream, clock.clone(), pace, head.clone());
     let activity = Arc::new(Activity::default());
-    let client = Client { peer, port, head, activity: activity.clone() };
+    let takeover = Arc::new(Mutex::new(None));
+    let client =
+        Client { peer, port, head, activity: activity.clone(), takeover: takeover.clone() };
     let service = service_fn(move |request| answer(request, client.clone()));
     let builder = builder(patience.idle);
     let mut connection =
@@ -149,12 +195,36 @@ async fn serve_http(
             }
         }
     };
-    served.map_err(|error| error.to_string())
+    served.map_err(|error| error.to_string())?;
+    let taken = takeover.lock().take();
+    if let Some((connection, takeover)) = taken {
+        take_over(connection, takeover, &stopping).await?;
+    }
+    Ok(())
+}
+
+/// Goes on with another protocol, until that is over or the port stops.
+async fn take_over(
+    connection: OnUpgrade,
+    takeover: Takeover,
+    stopping: &CancellationToken,
+) -> Result<(), String> {
+    let connection = connection.await.map_err(|error| format!("upgrade: {error}"))?;
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = takeover.run(TokioIo::new(connection)) => {}
+    }
+    Ok(())
 }
 
 fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(HyperTimer::new()).header_read_timeout(idle).max_headers(HEADERS_MAX);
+    builder
+        .http1()
+        .timer(HyperTimer::new())
+        .header_read_timeout(idle)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(HyperTimer::new())
@@ -174,6 +244,8 @@ struct Client {
     /// `None` over HTTP/2.
     head: Option<Arc<Head>>,
     activity: Arc<Activity>,
+    /// Set by the request that ends HTTP on the connection.
+    takeover: Arc<Mutex<Option<(OnUpgrade, Takeover)>>>,
 }
 
 /// A request arrived for a port that plays dead.
@@ -181,8 +253,8 @@ struct Client {
 #[error("the port is closed")]
 struct Closed;
 
-async fn answer(request: Request<Incoming>, client: Client) -> Result<Response<Body>, Closed> {
-    let Client { peer, port, head, activity } = client;
+async fn answer(mut request: Request<Incoming>, client: Client) -> Result<Response<Body>, Closed> {
+    let Client { peer, port, head, activity, takeover } = client;
     if !(port.open)() {
         return Err(Closed);
     }
@@ -193,6 +265,8 @@ async fn answer(request: Request<Incoming>, client: Client) -> Result<Response<B
         }
         None => Some(activity.begin()),
     };
+    let asks = request.headers().contains_key(UPGRADE);
+    let upgrade = asks.then(|| hyper::upgrade::on(&mut request));
     let (clock, limit) = (port.clock.clone(), port.patience.body);
     let mut request = request.map(|body| Body::new(PatientBody::new(body, clock, limit)));
     strip_proxy_headers(request.headers_mut());
@@ -211,7 +285,19 @@ async fn answer(request: Request<Incoming>, client: Client) -> Result<Response<B
         Peer::Anonymous if says_nothing => activity.no_more(),
         Peer::Anonymous => {}
     }
-    let response = (port.handler)(request).await;
+    // Go's server reads no second request behind a tunnel that it refused.
+    let ends = head.is_some() && request.method() == Method::CONNECT;
+    let mut response = (port.handler)(request).await;
+    let switched = response.extensions_mut().remove::<Takeover>();
+    if let (Some(upgrade), Some(switched)) = (upgrade, switched) {
+        *takeover.lock() = Some((upgrade, switched));
+        if let Some(head) = head {
+            head.is_over();
+        }
+    }
+    if ends {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if response.status() == StatusCode::UNAUTHORIZED {
         activity.no_more();
     }

@@ -113,6 +113,7 @@ async fn start_with(patience: Patience) -> TestPort {
         open: Arc::new(move || is_open.load(Ordering::SeqCst)),
         clock: Clock::wall(),
         patience,
+        connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
@@ -270,6 +271,7 @@ fn idle_port_is_small() {
             .unwrap()
             .block_on(async { Clock::wall() }),
         patience: PATIENCE,
+        connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
         stopped: CancellationToken::new(),
     });

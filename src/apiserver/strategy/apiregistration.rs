@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::checks::{PORT_RANGE, Report, is_port};
+use super::checks::{PORT_RANGE, is_port};
 use super::fields::{items, put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::bootstrap::Objects;
 use crate::apiserver::write::Target;
@@ -48,12 +49,12 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     if change.target == Target::Status {
         for (index, condition) in items(&new["status"]["conditions"]).enumerate() {
             let of = ["True", "False", "Unknown"];
-            report.one_of(condition, &format!("status.conditions[{index}]"), "status", &of);
+            report.field_one_of(condition, &format!("status.conditions[{index}]"), "status", &of);
         }
-        return report.causes;
+        return report.into_causes();
     }
     check_spec(new, &mut report);
-    report.causes
+    report.into_causes()
 }
 
 fn check_spec(object: &Value, report: &mut Report) {
@@ -69,9 +70,9 @@ fn check_spec(object: &Value, report: &mut Report) {
         report.required("spec.group", why);
     }
     if !group.is_empty() {
-        report.text("spec.group", group, names::check_subdomain(group));
+        report.invalid_texts("spec.group", group, names::check_subdomain(group));
     }
-    report.text("spec.version", version, names::check_label_1035(version));
+    report.invalid_texts("spec.version", version, names::check_label_1035(version));
     for (field, max) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
         let number = spec[field].as_i64().unwrap_or(0);
         if !(1..=max).contains(&number) {

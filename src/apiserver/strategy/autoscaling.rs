@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::checks::{Report, quantity_sign};
+use super::checks::quantity_sign;
 use super::fields::{items, put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::native_versions::newer_autoscaler;
 use crate::apiserver::write::Target;
@@ -73,8 +74,8 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     let spec = &change.new["spec"];
     if change.target == Target::Status {
         let counts = ["currentReplicas", "desiredReplicas"];
-        report.all_non_negative(&change.new["status"], "status", &counts);
-        return report.causes;
+        report.fields_not_negative(&change.new["status"], "status", &counts);
+        return report.into_causes();
     }
     let had_none = change.old.is_some_and(|old| old["spec"]["minReplicas"] == 0);
     replicas(spec, i64::from(!had_none), &mut report);
@@ -94,7 +95,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
             scaling_rules(rules, &format!("spec.behavior.{direction}"), &mut report);
         }
     }
-    report.causes
+    report.into_causes()
 }
 
 fn replicas(spec: &Value, least: i64, report: &mut Report) {
@@ -132,7 +133,7 @@ fn scaling_rules(rules: &Value, path: &str, report: &mut Report) {
             report.invalid(path, &seconds.into(), &why);
         }
     }
-    report.one_of(rules, path, "selectPolicy", &["Disabled", "Max", "Min"]);
+    report.field_one_of(rules, path, "selectPolicy", &["Disabled", "Max", "Min"]);
     if items(&rules["policies"]).next().is_none() {
         report.required(field("policies"), "must specify at least one Policy");
     }
@@ -140,7 +141,7 @@ fn scaling_rules(rules: &Value, path: &str, report: &mut Report) {
         let path = format!("{path}.policies[{index}]");
         if !matches!(text(policy, "type"), "Pods" | "Percent") {
             let path = format!("{path}.type");
-            report.not_supported(path, &text(policy, "type").into(), &["Percent", "Pods"]);
+            report.unsupported_value(path, &text(policy, "type").into(), &["Percent", "Pods"]);
         }
         for name in ["value", "periodSeconds"] {
             let number = policy[name].as_i64().unwrap_or(0);
@@ -167,7 +168,7 @@ fn check_metric(metric: &Value, path: &str, report: &mut Report) {
         report.required(format!("{path}.type"), "must specify a metric source type");
     }
     if !SOURCES.contains(&kind) {
-        report.not_supported(format!("{path}.type"), &kind.into(), SOURCES);
+        report.unsupported_value(format!("{path}.type"), &kind.into(), SOURCES);
     }
     let fields = ["object", "external", "pods", "resource", "containerResource"];
     let present: Vec<&str> =
@@ -183,7 +184,7 @@ fn check_metric(metric: &Value, path: &str, report: &mut Report) {
         "External" => "external",
         "ContainerResource" => "containerResource",
         _ => {
-            report.not_supported(format!("{path}.type"), &kind.into(), SOURCES);
+            report.unsupported_value(format!("{path}.type"), &kind.into(), SOURCES);
             ""
         }
     };
@@ -210,7 +211,7 @@ fn source(kind: &str, source: &Value, path: &str, report: &mut Report) {
         let field = format!("{path}.metric.name");
         match name {
             "" => report.required(field, "must specify a metric name"),
-            _ => report.text(&field, name, names::check_path_segment(name)),
+            _ => report.invalid_texts(&field, name, names::check_path_segment(name)),
         }
     } else if text(source, "name").is_empty() {
         report.required(format!("{path}.name"), "must specify a resource name");
@@ -220,7 +221,7 @@ fn source(kind: &str, source: &Value, path: &str, report: &mut Report) {
         let field = format!("{path}.container");
         match container {
             "" => report.required(field, "must specify a container"),
-            _ => report.text(&field, container, names::check_label(container)),
+            _ => report.invalid_texts(&field, container, names::check_label(container)),
         }
     }
     let path = format!("{path}.target");

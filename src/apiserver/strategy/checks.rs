@@ -6,104 +6,46 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::fields::{items, text};
+use super::report::{IMMUTABLE, NEGATIVE, Report};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::selector::LabelSelector;
-use crate::machinery::status::Cause;
 
 /// What is wrong with a port number.
 pub(super) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
-const IMMUTABLE: &str = "field is immutable";
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 
-/// Causes, gathered.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    /// What was found.
-    pub(super) causes: Vec<Cause>,
-}
-
+/// Checks with their messages; a `path` is the text of one.
 impl Report {
-    /// A value is missing.
-    pub(super) fn required(&mut self, path: impl Into<String>, detail: &str) {
-        self.causes.push(Cause::required(path, detail));
-    }
-
-    /// A value is wrong.
-    pub(super) fn invalid(&mut self, path: impl Into<String>, value: &Value, why: &str) {
-        self.causes.push(Cause::invalid(path, value, why));
-    }
-
-    /// Something is wrong that is no single value.
-    pub(super) fn invalid_whole(&mut self, path: impl Into<String>, why: &str) {
-        let (reason, message) = ("FieldValueInvalid".to_owned(), format!("Invalid value: {why}"));
-        self.causes.push(Cause { reason, message, field: path.into() });
-    }
-
-    /// A value may not be there.
-    pub(super) fn forbidden(&mut self, path: impl Into<String>, why: &str) {
-        self.causes.push(Cause::forbidden(path, why));
-    }
-
-    /// A value is none of those supported.
-    pub(super) fn not_supported(&mut self, path: impl Into<String>, value: &Value, of: &[&str]) {
-        self.causes.push(Cause::not_supported(path, value, of));
-    }
-
-    /// A value occurs twice.
-    pub(super) fn duplicate(&mut self, path: impl Into<String>, value: &Value) {
-        self.causes.push(Cause::duplicate(path, value));
-    }
-
-    /// A list is longer than it may be; says whether it is.
-    pub(super) fn too_many(&mut self, path: &str, count: usize, max: usize) -> bool {
-        if count > max {
-            self.causes.push(Cause {
-                reason: "FieldValueTooMany".to_owned(),
-                message: format!("Too many: {count}: must have at most {max} items"),
-                field: path.to_owned(),
-            });
-        }
-        count > max
-    }
-
     /// A text is longer than it may be.
-    pub(super) fn too_long(&mut self, path: &str, length: usize, max: usize) {
+    pub(super) fn text_within(&mut self, path: &str, length: usize, max: usize) {
         if length > max {
-            self.causes.push(Cause::too_long(path, max));
-        }
-    }
-
-    /// One invalid value for each message about a text.
-    pub(super) fn text(&mut self, path: &str, text: &str, messages: Vec<String>) {
-        for why in messages {
-            self.invalid(path, &text.into(), &why);
+            self.too_long(path, max);
         }
     }
 
     /// An integer field is at least zero, if it is there.
-    pub(super) fn non_negative(&mut self, object: &Value, path: &str, field: &str) {
+    pub(super) fn field_not_negative(&mut self, object: &Value, path: &str, field: &str) {
         if let Some(number) = object[field].as_i64()
             && number < 0
         {
-            let why = "must be greater than or equal to 0";
-            self.invalid(format!("{path}.{field}"), &number.into(), why);
+            self.invalid_number(format!("{path}.{field}"), number, NEGATIVE);
         }
     }
 
     /// Several integer fields are at least zero.
-    pub(super) fn all_non_negative(&mut self, object: &Value, path: &str, fields: &[&str]) {
+    pub(super) fn fields_not_negative(&mut self, object: &Value, path: &str, fields: &[&str]) {
         for field in fields {
-            self.non_negative(object, path, field);
+            self.field_not_negative(object, path, field);
         }
     }
 
     /// A text field is one of some values; absent ones pass.
-    pub(super) fn one_of(&mut self, object: &Value, path: &str, field: &str, of: &[&str]) {
+    pub(super) fn field_one_of(&mut self, object: &Value, path: &str, field: &str, of: &[&str]) {
         if let Some(given) = object[field].as_str()
             && !of.contains(&given)
         {
-            self.not_supported(format!("{path}.{field}"), &object[field], of);
+            self.unsupported_value(format!("{path}.{field}"), &object[field], of);
         }
     }
 
@@ -118,16 +60,16 @@ impl Report {
     pub(super) fn name(&mut self, path: &str, name: &str, check: fn(&str) -> Vec<String>) {
         match name {
             "" => self.required(path, ""),
-            name => self.text(path, name, check(name)),
+            name => self.invalid_texts(path, name, check(name)),
         }
     }
 
     /// Labels of an object or a selector.
     pub(super) fn labels(&mut self, labels: &Value, path: &str) {
         for (key, value) in labels.as_object().into_iter().flatten() {
-            self.text(path, key, names::check_label_key(key));
+            self.invalid_texts(path, key, names::check_label_key(key));
             let value = value.as_str().unwrap_or_default();
-            self.text(path, value, names::check_label_value(value));
+            self.invalid_texts(path, value, names::check_label_value(value));
         }
     }
 
@@ -153,11 +95,11 @@ impl Report {
                 }
             }
             let key = text(term, "key");
-            self.text(&format!("{path}.key"), key, names::check_label_key(key));
+            self.invalid_texts(format!("{path}.key"), key, names::check_label_key(key));
             for (at, value) in items(&term["values"]).enumerate() {
                 let value = value.as_str().unwrap_or_default();
                 let checked = names::check_label_value(value);
-                self.text(&format!("{path}.values[{at}]"), value, checked);
+                self.invalid_texts(format!("{path}.values[{at}]"), value, checked);
             }
         }
     }
@@ -171,7 +113,7 @@ impl Report {
                 self.invalid(path, value, why);
             }
             Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
-                self.invalid(path, value, "must be greater than or equal to 0");
+                self.invalid(path, value, NEGATIVE);
             }
             _ => {}
         }
@@ -191,7 +133,7 @@ impl Report {
         }
         match value.split_once('/') {
             Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {
-                self.text(path, domain, names::check_subdomain(domain));
+                self.invalid_texts(path, domain, names::check_subdomain(domain));
             }
             _ => {
                 let why = "must be a domain-prefixed path (such as \"acme.io/foo\")";
@@ -374,7 +316,8 @@ mod tests {
             ],
         });
         report.selector(&selector, "s");
-        let fields: Vec<&str> = report.causes.iter().map(|cause| cause.field.as_str()).collect();
+        let causes = report.into_causes();
+        let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
         let expected = [
             "s.matchLabels",
             "s.matchExpressions[0].values",

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::checks::Report;
 use super::fields::{items, list, put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -42,7 +42,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     if family.is_empty() {
         report.required("addressType", "");
     } else if !families.contains(&family) {
-        report.not_supported("addressType", &family.into(), &families);
+        report.unsupported_value("addressType", &family.into(), &families);
     }
     if !report.too_many("endpoints", items(&new["endpoints"]).count(), ENDPOINTS_MAX) {
         for (index, endpoint) in items(&new["endpoints"]).enumerate() {
@@ -53,7 +53,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     if let Some(old) = change.old {
         report.immutable(&new["addressType"], &old["addressType"], "addressType");
     }
-    report.causes
+    report.into_causes()
 }
 
 fn check_endpoint(endpoint: &Value, family: &str, path: &str, report: &mut Report) {
@@ -68,14 +68,14 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, report: &mut Repor
         check_address(address, family, &format!("{field}[{index}]"), report);
     }
     if let Some(node) = endpoint["nodeName"].as_str() {
-        report.text(&format!("{path}.nodeName"), node, names::check_subdomain(node));
+        report.invalid_texts(format!("{path}.nodeName"), node, names::check_subdomain(node));
     }
     let topology = format!("{path}.deprecatedTopology");
     let labels = &endpoint["deprecatedTopology"];
     report.too_many(&topology, labels.as_object().map_or(0, serde_json::Map::len), TOPOLOGY_MAX);
     report.labels(labels, &topology);
     if let Some(host) = endpoint["hostname"].as_str() {
-        report.text(&format!("{path}.hostname"), host, names::check_label(host));
+        report.invalid_texts(format!("{path}.hostname"), host, names::check_label(host));
     }
     for hints in ["forZones", "forNodes"] {
         let path = format!("{path}.hints.{hints}");
@@ -87,14 +87,14 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, report: &mut Repor
         for (index, hint) in items(all).enumerate() {
             let (name, path) = (text(hint, "name"), format!("{path}[{index}].name"));
             if seen.contains(&name) {
-                report.duplicate(path.as_str(), &name.into());
+                report.duplicate_value(path.as_str(), &name.into());
             }
             seen.push(name);
             let wrong = match hints {
                 "forZones" => names::check_label_value(name),
                 _ => names::check_subdomain(name),
             };
-            report.text(&path, name, wrong);
+            report.invalid_texts(&path, name, wrong);
         }
     }
 }
@@ -124,7 +124,7 @@ fn domain(name: &str, path: &str, report: &mut Report) {
     let bare = name.strip_suffix('.').unwrap_or(name);
     let wrong = names::check_subdomain(bare);
     if !wrong.is_empty() {
-        return report.text(path, bare, wrong);
+        return report.invalid_texts(path, bare, wrong);
     }
     if !bare.contains('.') {
         let why = "should be a domain with at least two segments separated by dots";
@@ -141,16 +141,16 @@ fn ports(ports: &Value, report: &mut Report) {
         let path = format!("ports[{index}]");
         let name = text(port, "name");
         if !name.is_empty() {
-            report.text(&format!("{path}.name"), name, names::check_label(name));
+            report.invalid_texts(format!("{path}.name"), name, names::check_label(name));
         }
         if seen.contains(&name) {
-            report.duplicate(format!("{path}.name"), &name.into());
+            report.duplicate_value(format!("{path}.name"), &name.into());
         }
         seen.push(name);
-        report.one_of(port, &path, "protocol", &["SCTP", "TCP", "UDP"]);
+        report.field_one_of(port, &path, "protocol", &["SCTP", "TCP", "UDP"]);
         if let Some(protocol) = port["appProtocol"].as_str() {
             let path = format!("{path}.appProtocol");
-            report.text(&path, protocol, names::check_label_key(protocol));
+            report.invalid_texts(&path, protocol, names::check_label_key(protocol));
         }
     }
 }

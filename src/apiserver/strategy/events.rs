@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::checks::{Report, same};
+use super::checks::same;
 use super::fields::text;
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -57,7 +58,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
             }
         }
     }
-    report.causes
+    report.into_causes()
 }
 
 /// What every event with a time must say of who reports it, and where it lives.
@@ -79,7 +80,7 @@ fn check_reporter(event: &Value, report: &mut Report) {
     if controller.is_empty() {
         report.required("reportingController", "");
     }
-    report.text("reportingController", controller, names::check_label_key(controller));
+    report.invalid_texts("reportingController", controller, names::check_label_key(controller));
     for (field, name) in
         [("reportingInstance", "reportingInstance"), ("action", "action"), ("reason", "reason")]
     {

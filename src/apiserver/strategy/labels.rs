@@ -41,27 +41,23 @@ pub(super) fn selector(report: &mut Report, path: &Path<'_>, selector: &Value) {
         match text(requirement, "operator") {
             "In" | "NotIn" if !has_values => {
                 let why = "must be specified when `operator` is 'In' or 'NotIn'";
-                report.required(&path.field("values"), why);
+                report.required(path.field("values"), why);
             }
             "Exists" | "DoesNotExist" if has_values => {
                 let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                report.forbidden(&path.field("values"), why);
+                report.forbidden(path.field("values"), why);
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => {
-                report.invalid_text(
-                    &path.field("operator"),
-                    other,
-                    "not a valid selector operator",
-                );
+                report.invalid_text(path.field("operator"), other, "not a valid selector operator");
             }
         }
         let key = text(requirement, "key");
-        report.invalid_texts(&path.field("key"), key, names::check_label_key(key));
+        report.invalid_texts(path.field("key"), key, names::check_label_key(key));
         for (index, value) in items(&requirement["values"]).enumerate() {
             let value = value.as_str().unwrap_or_default();
             let path = path.field("values");
-            report.invalid_texts(&path.index(index), value, names::check_label_value(value));
+            report.invalid_texts(path.index(index), value, names::check_label_value(value));
         }
     }
 }

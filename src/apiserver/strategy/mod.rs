@@ -20,13 +20,15 @@ mod events;
 mod fields;
 pub(super) mod flowcontrol;
 mod formats;
+pub(super) mod internal;
 mod labels;
 mod networking;
 mod node;
 mod pod_spec;
 mod policy;
+pub(super) mod privileged;
 mod rbac;
-mod report;
+pub(super) mod report;
 mod resource;
 mod resources;
 pub(super) mod scheduling;
@@ -41,6 +43,7 @@ use crate::machinery::status::Cause;
 pub(super) use checks::check_ip;
 
 /// A write, as rules see it.
+#[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
     /// The object as it is to be stored.
     pub(super) new: &'a Value,

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::checks::{Report, quantity_sign};
+use super::checks::quantity_sign;
 use super::fields::{items, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -22,7 +23,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     let mut report = Report::default();
     let new = change.new;
     let handler = text(new, "handler");
-    report.text("handler", handler, names::check_label(handler));
+    report.invalid_texts("handler", handler, names::check_label(handler));
     for (name, amount) in new["overhead"]["podFixed"].as_object().into_iter().flatten() {
         if quantity_sign(amount).is_some_and(|sign| sign < 0) {
             let path = format!("overhead.podFixed.limits[{name}]");
@@ -35,7 +36,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     if let Some(old) = change.old {
         report.immutable(&new["handler"], &old["handler"], "handler");
     }
-    report.causes
+    report.into_causes()
 }
 
 fn tolerations(tolerations: &Value, path: &str, report: &mut Report) {
@@ -43,7 +44,7 @@ fn tolerations(tolerations: &Value, path: &str, report: &mut Report) {
         let path = format!("{path}[{index}]");
         let (key, operator) = (text(toleration, "key"), text(toleration, "operator"));
         if !key.is_empty() {
-            report.text(&format!("{path}.key"), key, names::check_label_key(key));
+            report.invalid_texts(format!("{path}.key"), key, names::check_label_key(key));
         } else if operator != "Exists" {
             let why = "operator must be Exists when `key` is empty, which means \"match all values \
                        and all keys\"";
@@ -61,7 +62,7 @@ fn tolerations(tolerations: &Value, path: &str, report: &mut Report) {
         }
         if !matches!(operator, "" | "Equal" | "Exists") {
             let of = ["Equal", "Exists"];
-            report.not_supported(format!("{path}.operator"), &operator.into(), &of);
+            report.unsupported_value(format!("{path}.operator"), &operator.into(), &of);
         }
     }
 }

@@ -26,5 +26,5 @@ mod windows;
 mod tests;
 
 pub(super) use defaults::{default_pod_spec, template_owner};
-pub(super) use owner::{Owner, check_spec, containers_of};
-pub(super) use spec::{pod_spec, template};
+pub(super) use owner::{Owner, containers_of};
+pub(super) use spec::{pod_spec, template, template_metadata};

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::checks::Report;
+use super::internal;
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::write::Target;
 use crate::machinery::status::Cause;
@@ -21,13 +22,14 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     let mut report = Report::default();
     if change.target == Target::Status {
         let counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
-        report.all_non_negative(&change.new["status"], "status", &counts);
-        return report.causes;
+        report.fields_not_negative(&change.new["status"], "status", &counts);
+        return report.into_causes();
     }
     let spec = &change.new["spec"];
     let (available, unavailable) = (&spec["minAvailable"], &spec["maxUnavailable"]);
     if !available.is_null() && !unavailable.is_null() {
-        report.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set");
+        let shown = internal::shown("PodDisruptionBudgetSpec", spec);
+        report.shown("spec", &shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for (value, path) in [(available, "spec.minAvailable"), (unavailable, "spec.maxUnavailable")] {
         if *value != Value::Null {
@@ -37,8 +39,8 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     }
     report.selector(&spec["selector"], "spec.selector");
     let policies = ["AlwaysAllow", "IfHealthyBudget"];
-    report.one_of(spec, "spec", "unhealthyPodEvictionPolicy", &policies);
-    report.causes
+    report.field_one_of(spec, "spec", "unhealthyPodEvictionPolicy", &policies);
+    report.into_causes()
 }
 
 #[cfg(test)]
@@ -64,8 +66,9 @@ mod tests {
         check(
             json!({"minAvailable": -1, "maxUnavailable": 1}),
             &[
-                "spec: Invalid value: {\"maxUnavailable\":1,\"minAvailable\":-1}: minAvailable and \
-                 maxUnavailable cannot be both set",
+                "spec: Invalid value: {\"MinAvailable\":-1,\"Selector\":null,\"MaxUnavailable\":1,\
+                 \"UnhealthyPodEvictionPolicy\":null}: minAvailable and maxUnavailable cannot be \
+                 both set",
                 "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0",
             ],
         );

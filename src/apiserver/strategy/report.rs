@@ -59,6 +59,11 @@ pub(in crate::apiserver) struct Report {
 }
 
 impl Report {
+    /// Takes in causes that were found elsewhere.
+    pub(in crate::apiserver) fn extend(&mut self, causes: impl IntoIterator<Item = Cause>) {
+        self.causes.extend(causes);
+    }
+
     /// The causes, in the order in which they were found.
     pub(in crate::apiserver) fn into_causes(self) -> Vec<Cause> {
         self.causes
@@ -70,39 +75,55 @@ impl Report {
     }
 
     /// A field must be there; `why` may be empty.
-    pub(in crate::apiserver) fn required(&mut self, path: &Path<'_>, why: &str) {
+    pub(in crate::apiserver) fn required(&mut self, path: impl fmt::Display, why: &str) {
         self.causes.push(Cause::required(path.to_string(), why));
     }
 
     /// A value is wrong; texts are shown in quotes, the rest as JSON.
-    pub(in crate::apiserver) fn invalid(&mut self, path: &Path<'_>, value: &Value, why: &str) {
+    pub(in crate::apiserver) fn invalid(
+        &mut self,
+        path: impl fmt::Display,
+        value: &Value,
+        why: &str,
+    ) {
         self.causes.push(Cause::invalid(path.to_string(), value, why));
     }
 
     /// A text is wrong.
-    pub(in crate::apiserver) fn invalid_text(&mut self, path: &Path<'_>, text: &str, why: &str) {
+    pub(in crate::apiserver) fn invalid_text(
+        &mut self,
+        path: impl fmt::Display,
+        text: &str,
+        why: &str,
+    ) {
         self.shown(path, &quote(text), why);
     }
 
     /// A text is wrong for each of the reasons.
     pub(in crate::apiserver) fn invalid_texts<T: AsRef<str>>(
         &mut self,
-        path: &Path<'_>,
+        path: impl fmt::Display,
         text: &str,
         reasons: impl IntoIterator<Item = T>,
     ) {
+        let field = path.to_string();
         for why in reasons {
-            self.invalid_text(path, text, why.as_ref());
+            self.invalid_text(&field, text, why.as_ref());
         }
     }
 
     /// A number is wrong.
-    pub(in crate::apiserver) fn invalid_number(&mut self, path: &Path<'_>, number: i64, why: &str) {
+    pub(in crate::apiserver) fn invalid_number(
+        &mut self,
+        path: impl fmt::Display,
+        number: i64,
+        why: &str,
+    ) {
         self.shown(path, &number.to_string(), why);
     }
 
     /// A value is wrong that is shown in a form of its own.
-    pub(in crate::apiserver) fn shown(&mut self, path: &Path<'_>, shown: &str, why: &str) {
+    pub(in crate::apiserver) fn shown(&mut self, path: impl fmt::Display, shown: &str, why: &str) {
         self.causes.push(Cause {
             reason: "FieldValueInvalid".to_owned(),
             message: format!("Invalid value: {shown}: {why}"),
@@ -111,14 +132,14 @@ impl Report {
     }
 
     /// A field must not be there, or not change.
-    pub(in crate::apiserver) fn forbidden(&mut self, path: &Path<'_>, why: &str) {
+    pub(in crate::apiserver) fn forbidden(&mut self, path: impl fmt::Display, why: &str) {
         self.causes.push(Cause::forbidden(path.to_string(), why));
     }
 
     /// A text is none of those supported, which are given in the order in which they are shown.
     pub(in crate::apiserver) fn unsupported(
         &mut self,
-        path: &Path<'_>,
+        path: impl fmt::Display,
         text: &str,
         supported: &[&str],
     ) {
@@ -128,7 +149,7 @@ impl Report {
     /// A value in a form of its own is none of those supported.
     pub(in crate::apiserver) fn unsupported_shown(
         &mut self,
-        path: &Path<'_>,
+        path: impl fmt::Display,
         shown: &str,
         supported: &[&str],
     ) {
@@ -141,18 +162,28 @@ impl Report {
         });
     }
 
+    /// A value is none of those supported.
+    pub(in crate::apiserver) fn unsupported_value(
+        &mut self,
+        path: impl fmt::Display,
+        value: &Value,
+        supported: &[&str],
+    ) {
+        self.causes.push(Cause::not_supported(path.to_string(), value, supported));
+    }
+
     /// A text occurs twice.
-    pub(in crate::apiserver) fn duplicate(&mut self, path: &Path<'_>, text: &str) {
+    pub(in crate::apiserver) fn duplicate(&mut self, path: impl fmt::Display, text: &str) {
         self.causes.push(Cause::duplicate(path.to_string(), &text.into()));
     }
 
     /// A value occurs twice.
-    pub(in crate::apiserver) fn duplicate_value(&mut self, path: &Path<'_>, value: &Value) {
+    pub(in crate::apiserver) fn duplicate_value(&mut self, path: impl fmt::Display, value: &Value) {
         self.causes.push(Cause::duplicate(path.to_string(), value));
     }
 
     /// A value occurs twice that is shown in a form of its own.
-    pub(in crate::apiserver) fn duplicate_shown(&mut self, path: &Path<'_>, shown: &str) {
+    pub(in crate::apiserver) fn duplicate_shown(&mut self, path: impl fmt::Display, shown: &str) {
         self.causes.push(Cause {
             reason: "FieldValueDuplicate".to_owned(),
             message: format!("Duplicate value: {shown}"),
@@ -161,7 +192,12 @@ impl Report {
     }
 
     /// A text names nothing that is there; `why` may be empty.
-    pub(in crate::apiserver) fn not_found(&mut self, path: &Path<'_>, text: &str, why: &str) {
+    pub(in crate::apiserver) fn not_found(
+        &mut self,
+        path: impl fmt::Display,
+        text: &str,
+        why: &str,
+    ) {
         let separator = if why.is_empty() { "" } else { ": " };
         self.causes.push(Cause {
             reason: "FieldValueNotFound".to_owned(),
@@ -170,15 +206,41 @@ impl Report {
         });
     }
 
+    /// Something is wrong that is no single value.
+    pub(in crate::apiserver) fn invalid_whole(&mut self, path: impl fmt::Display, why: &str) {
+        self.causes.push(Cause {
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {why}"),
+            field: path.to_string(),
+        });
+    }
+
+    /// Refuses a list that is longer than it may be; says whether it is.
+    pub(in crate::apiserver) fn too_many(
+        &mut self,
+        path: impl fmt::Display,
+        count: usize,
+        max: usize,
+    ) -> bool {
+        if count > max {
+            self.causes.push(Cause {
+                reason: "FieldValueTooMany".to_owned(),
+                message: format!("Too many: {count}: must have at most {max} items"),
+                field: path.to_string(),
+            });
+        }
+        count > max
+    }
+
     /// Something is longer than so many bytes.
-    pub(in crate::apiserver) fn too_long(&mut self, path: &Path<'_>, bytes_max: usize) {
+    pub(in crate::apiserver) fn too_long(&mut self, path: impl fmt::Display, bytes_max: usize) {
         self.causes.push(Cause::too_long(path.to_string(), bytes_max));
     }
 
     /// Refuses a text that is there and is none of those supported.
     pub(in crate::apiserver) fn one_of(
         &mut self,
-        path: &Path<'_>,
+        path: impl fmt::Display,
         value: &Value,
         supported: &[&str],
     ) {
@@ -192,7 +254,7 @@ impl Report {
     /// Like [`Self::one_of`], but the text must be there.
     pub(in crate::apiserver) fn must_be_one_of(
         &mut self,
-        path: &Path<'_>,
+        path: impl fmt::Display,
         value: &Value,
         supported: &[&str],
     ) {
@@ -203,7 +265,7 @@ impl Report {
     }
 
     /// Refuses negative numbers.
-    pub(in crate::apiserver) fn not_negative(&mut self, path: &Path<'_>, value: &Value) {
+    pub(in crate::apiserver) fn not_negative(&mut self, path: impl fmt::Display, value: &Value) {
         if let Some(number) = value.as_i64()
             && number < 0
         {
@@ -220,7 +282,7 @@ impl Report {
     ) -> bool {
         let is_there = object[name].as_str().is_some_and(|text| !text.is_empty());
         if !is_there {
-            self.required(&parent.field(name), "");
+            self.required(parent.field(name), "");
         }
         is_there
     }
@@ -256,10 +318,10 @@ mod tests {
     fn causes_are_worded_as_upstream() {
         let mut report = Report::default();
         let path = Path::Root("a");
-        report.invalid_text(&path, "x\"", "must be y");
-        report.not_found(&path, "v", "");
-        report.one_of(&path, &json!("X"), &["A", "B"]);
-        report.not_negative(&path, &json!(-1));
+        report.invalid_text(path, "x\"", "must be y");
+        report.not_found(path, "v", "");
+        report.one_of(path, &json!("X"), &["A", "B"]);
+        report.not_negative(path, &json!(-1));
         let messages: Vec<_> = report.into_causes().into_iter().map(|it| it.message).collect();
         assert_eq!(
             messages,

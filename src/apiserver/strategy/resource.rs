@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::checks::{Report, same};
+use super::checks::same;
 use super::fields::{items, list, put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::write::Target;
 use crate::machinery::names;
@@ -45,7 +46,7 @@ pub(super) fn rules(kind: &str) -> &'static Rules {
 fn gather(change: &Change<'_>, check: fn(&Change<'_>, &mut Report)) -> Vec<Cause> {
     let mut report = Report::default();
     check(change, &mut report);
-    report.causes
+    report.into_causes()
 }
 
 /// A request is for one device, unless it says more.
@@ -108,7 +109,7 @@ fn devices(devices: &Value, path: &str, report: &mut Report) {
         let path = format!("{field}[{index}]");
         let name = text(request, "name");
         if names_seen.contains(&name) {
-            report.duplicate(format!("{path}.name"), &name.into());
+            report.duplicate_value(format!("{path}.name"), &name.into());
         }
         names_seen.push(name);
         check_request(request, &path, report);
@@ -185,7 +186,7 @@ fn exact_request(request: &Value, path: &str, report: &mut Report) {
         "All" | "ExactCount" => {}
         other => {
             let of = ["All", "ExactCount"];
-            report.not_supported(format!("{path}.allocationMode"), &other.into(), &of);
+            report.unsupported_value(format!("{path}.allocationMode"), &other.into(), &of);
         }
     }
 }
@@ -202,7 +203,7 @@ fn selectors(selectors: &Value, path: &str, report: &mut Report) {
 
 fn driver_name(name: &str, path: &str, report: &mut Report) {
     report.name(path, name, names::check_subdomain);
-    report.too_long(path, name.len(), DRIVER_MAX);
+    report.text_within(path, name.len(), DRIVER_MAX);
 }
 
 fn status(change: &Change<'_>, report: &mut Report) {
@@ -220,7 +221,7 @@ fn status(change: &Change<'_>, report: &mut Report) {
             }
         }
         if seen.contains(&&consumer["uid"]) {
-            report.duplicate(format!("{path}.uid"), &consumer["uid"]);
+            report.duplicate_value(format!("{path}.uid"), &consumer["uid"]);
         }
         seen.push(&consumer["uid"]);
     }
@@ -268,7 +269,7 @@ fn slice(change: &Change<'_>, report: &mut Report) {
         }
     }
     if !node.is_empty() {
-        report.text("spec.nodeName", node, names::check_subdomain(node));
+        report.invalid_texts("spec.nodeName", node, names::check_subdomain(node));
     }
     let pool = &spec["pool"];
     if text(pool, "name").is_empty() {
@@ -279,7 +280,7 @@ fn slice(change: &Change<'_>, report: &mut Report) {
         let path = "spec.pool.resourceSliceCount";
         report.invalid(path, &count.into(), "must be greater than zero");
     }
-    report.non_negative(pool, "spec.pool", "generation");
+    report.field_not_negative(pool, "spec.pool", "generation");
     slice_devices(&spec["devices"], report);
     if let Some(old) = change.old {
         for field in ["nodeName", "driver"] {
@@ -296,7 +297,7 @@ fn slice_devices(devices: &Value, report: &mut Report) {
         let (name, path) = (text(device, "name"), format!("spec.devices[{index}]"));
         report.name(&format!("{path}.name"), name, names::check_label);
         if seen.contains(&name) {
-            report.duplicate(format!("{path}.name"), &name.into());
+            report.duplicate_value(format!("{path}.name"), &name.into());
         }
         seen.push(name);
     }

@@ -181,7 +181,7 @@ fn within_limit(
     let Some(limit) = self::amount(limits, name) else {
         if !flexible {
             let why = "Limit must be set for non overcommitable resources";
-            report.required(&path.field("limits"), why);
+            report.required(path.field("limits"), why);
         }
         return;
     };
@@ -192,7 +192,7 @@ fn within_limit(
     } else {
         return;
     };
-    report.invalid_text(&path.field("requests"), &amount.to_string(), &why);
+    report.invalid_text(path.field("requests"), &amount.to_string(), &why);
 }
 
 /// Huge pages come in whole pages.
@@ -211,19 +211,19 @@ fn claim_names(report: &mut Report, list: &Path<'_>, resources: &Value, known: &
         let path = list.index(index);
         let (name, request) = (text(claim, "name"), text(claim, "request"));
         if name.is_empty() {
-            report.required(&path, "");
+            report.required(path, "");
             continue;
         }
         if taken.contains(&(name, "")) {
-            report.duplicate(&path, name);
+            report.duplicate(path, name);
         } else if request.is_empty() {
             for _ in taken.iter().filter(|(other, _)| *other == name) {
-                report.duplicate(&path, name);
+                report.duplicate(path, name);
             }
         } else {
             formats::label(report, &path.field("request"), request);
             if taken.contains(&(name, request)) {
-                report.duplicate(&path, &format!("{name}/{request}"));
+                report.duplicate(path, &format!("{name}/{request}"));
             }
         }
         taken.push((name, request));
@@ -236,7 +236,7 @@ fn claim_names(report: &mut Report, list: &Path<'_>, resources: &Value, known: &
                 known.sort_unstable();
                 why = format!("{why}: {}", known.join(", "));
             }
-            report.not_found(&path, name, &why);
+            report.not_found(path, name, &why);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::checks::Report;
 use super::fields::{put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::bootstrap::Objects;
 use crate::machinery::status::Cause;
@@ -50,7 +50,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
             report.forbidden("value", "may not be changed in an update.");
         }
         report.immutable(&new["preemptionPolicy"], &old["preemptionPolicy"], "preemptionPolicy");
-        return report.causes;
+        return report.into_causes();
     }
     let (name, value) = (text(&new["metadata"], "name"), new["value"].as_i64().unwrap_or(0));
     if name.starts_with(SYSTEM_PREFIX) {
@@ -67,9 +67,9 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
     }
     let policies = ["PreemptLowerPriority", "Never"];
     if !policies.contains(&text(new, "preemptionPolicy")) {
-        report.not_supported("preemptionPolicy", &new["preemptionPolicy"], &policies);
+        report.unsupported_value("preemptionPolicy", &new["preemptionPolicy"], &policies);
     }
-    report.causes
+    report.into_causes()
 }
 
 /// Why a class with the system's prefix is none of the system's.

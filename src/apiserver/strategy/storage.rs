@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::checks::{Report, quantity_sign, same};
+use super::checks::{quantity_sign, same};
 use super::fields::{items, put, text};
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -44,7 +45,7 @@ pub(super) fn rules(kind: &str) -> &'static Rules {
 fn gather(change: &Change<'_>, check: fn(&Change<'_>, &mut Report)) -> Vec<Cause> {
     let mut report = Report::default();
     check(change, &mut report);
-    report.causes
+    report.into_causes()
 }
 
 fn default_class(class: &mut Value) {
@@ -88,7 +89,7 @@ fn one_of(object: &Value, field: &str, of: &[&str], report: &mut Report) {
     if let Some(given) = object[field].as_str()
         && !of.contains(&given)
     {
-        report.not_supported(field, &object[field], of);
+        report.unsupported_value(field, &object[field], of);
     }
 }
 
@@ -103,10 +104,10 @@ fn topologies(topologies: &Value, report: &mut Report) {
                 report.required(format!("{path}.values"), "");
             }
             if seen.contains(&key) {
-                report.duplicate(format!("{path}.key"), &key.into());
+                report.duplicate_value(format!("{path}.key"), &key.into());
             }
             seen.push(key);
-            report.text(&format!("{path}.key"), key, names::check_label_key(key));
+            report.invalid_texts(format!("{path}.key"), key, names::check_label_key(key));
         }
     }
 }
@@ -116,7 +117,7 @@ fn provisioner(name: &str, path: &str, report: &mut Report) {
         "" => report.required(path, ""),
         name => {
             let lower = name.to_lowercase();
-            report.text(path, &lower, names::check_label_key(&lower));
+            report.invalid_texts(path, &lower, names::check_label_key(&lower));
         }
     }
 }
@@ -126,13 +127,13 @@ fn parameters(given: &Value, may_be_empty: bool, report: &mut Report) {
     let empty = Map::new();
     let given = given.as_object().unwrap_or(&empty);
     if given.len() > PARAMETERS_MAX {
-        return report.too_long(path, given.len(), PARAMETERS_MAX);
+        return report.text_within(path, given.len(), PARAMETERS_MAX);
     }
     if given.contains_key("") {
         report.invalid(path, &"".into(), "field can not be empty.");
     }
     let size = given.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
-    report.too_long(path, size.sum(), PARAMETERS_SIZE_MAX);
+    report.text_within(path, size.sum(), PARAMETERS_SIZE_MAX);
     if !may_be_empty && given.is_empty() {
         report.required(path, "must contain at least one key/value pair");
     }
@@ -170,11 +171,11 @@ fn attachment(change: &Change<'_>, report: &mut Report) {
         _ => {}
     }
     let node = text(spec, "nodeName");
-    report.text("spec.nodeName", node, names::check_subdomain(node));
+    report.invalid_texts("spec.nodeName", node, names::check_subdomain(node));
     for field in ["attachError", "detachError"] {
         let error = &new["status"][field];
         let path = format!("status.{field}");
-        report.too_long(&format!("{path}.message"), text(error, "message").len(), ERROR_MAX);
+        report.text_within(&format!("{path}.message"), text(error, "message").len(), ERROR_MAX);
     }
     match change.old {
         None => driver_name(attacher, "spec.attacher", report),
@@ -185,7 +186,7 @@ fn attachment(change: &Change<'_>, report: &mut Report) {
     }
     if let (None, Some(name)) = (change.old, name) {
         let path = "spec.source.persistentVolumeName";
-        report.text(path, name, names::check_subdomain(name));
+        report.invalid_texts(path, name, names::check_subdomain(name));
     }
 }
 
@@ -194,7 +195,7 @@ fn driver_name(name: &str, path: &str, report: &mut Report) {
     if name.is_empty() {
         return report.required(path, "");
     }
-    report.too_long(path, name.len(), 63);
+    report.text_within(path, name.len(), 63);
     let lower = name.to_lowercase();
     for why in names::check_subdomain(&lower) {
         report.invalid(path, &name.into(), &why);
@@ -213,12 +214,12 @@ fn driver(change: &Change<'_>, report: &mut Report) {
         }
     }
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
-    report.one_of(spec, "spec", "fsGroupPolicy", &policies);
+    report.field_one_of(spec, "spec", "fsGroupPolicy", &policies);
     token_requests(&spec["tokenRequests"], report);
     for mode in items(&spec["volumeLifecycleModes"]) {
         if *mode != "Persistent" && *mode != "Ephemeral" {
             let of = ["Persistent", "Ephemeral"];
-            report.not_supported("spec.volumeLifecycleModes", mode, &of);
+            report.unsupported_value("spec.volumeLifecycleModes", mode, &of);
         }
     }
     let period = &spec["nodeAllocatableUpdatePeriodSeconds"];
@@ -242,7 +243,7 @@ fn token_requests(requests: &Value, report: &mut Report) {
         let path = format!("spec.tokenRequests[{index}]");
         let audience = text(request, "audience");
         if audiences.contains(&audience) {
-            report.duplicate(format!("{path}.audience"), &audience.into());
+            report.duplicate_value(format!("{path}.audience"), &audience.into());
             continue;
         }
         audiences.push(audience);
@@ -272,9 +273,9 @@ fn node(change: &Change<'_>, report: &mut Report) {
             let why = format!("must be {NODE_ID_MAX} characters or less");
             report.invalid(format!("{path}.nodeID"), &id.into(), &why);
         }
-        report.non_negative(&driver["allocatable"], &format!("{path}.allocatable"), "count");
+        report.field_not_negative(&driver["allocatable"], &format!("{path}.allocatable"), "count");
         if seen.contains(&name) {
-            report.duplicate(format!("{path}.name"), &name.into());
+            report.duplicate_value(format!("{path}.name"), &name.into());
         }
         seen.push(name);
         let keys: Vec<&str> = items(&driver["topologyKeys"]).filter_map(Value::as_str).collect();
@@ -283,9 +284,9 @@ fn node(change: &Change<'_>, report: &mut Report) {
                 report.required(path.as_str(), "");
             }
             if keys[..index].contains(key) {
-                report.duplicate(path.as_str(), &(*key).into());
+                report.duplicate_value(path.as_str(), &(*key).into());
             }
-            report.text(&path, key, names::check_label_key(key));
+            report.invalid_texts(&path, key, names::check_label_key(key));
         }
     }
     let Some(old) = change.old else { return };
@@ -310,7 +311,7 @@ fn capacity(change: &Change<'_>, report: &mut Report) {
     match change.old {
         None => {
             report.selector(&new["nodeTopology"], "nodeTopology");
-            report.text("storageClassName", class, names::check_subdomain(class));
+            report.invalid_texts("storageClassName", class, names::check_subdomain(class));
             if quantity_sign(&new["capacity"]).is_some_and(|sign| sign < 0) {
                 let why = "must be greater than or equal to 0";
                 report.invalid("capacity", &new["capacity"], why);

@@ -285,3 +285,173 @@ async fn the_server_version_has_a_major_and_a_minor_number() {
         assert!(version[field].as_str().unwrap().parse::<u32>().is_ok(), "{version}");
     }
 }
+
+/// Webhooks should include webhook resources in discovery documents.
+#[tokio::test(start_paused = true)]
+async fn spec_14_webhook_configurations_are_in_discovery_documents() {
+    let harness = Harness::new().await;
+    let groups = harness.get("/apis").await.ok();
+    let groups = groups["groups"].as_array().unwrap();
+    let group = groups.iter().find(|it| it["name"] == "admissionregistration.k8s.io").unwrap();
+    let v1 = json!({"groupVersion": "admissionregistration.k8s.io/v1", "version": "v1"});
+    assert!(group["versions"].as_array().unwrap().contains(&v1), "{group}");
+    assert_eq!(
+        harness.get("/apis/admissionregistration.k8s.io").await.ok()["versions"],
+        group["versions"]
+    );
+    let list = harness.get("/apis/admissionregistration.k8s.io/v1").await.ok();
+    let resources = list["resources"].as_array().unwrap();
+    for (name, kind) in [
+        ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
+        ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
+    ] {
+        let found = resources.iter().find(|it| it["name"] == name).unwrap();
+        assert_eq!((&found["kind"], &found["namespaced"]), (&json!(kind), &json!(false)));
+        let verbs =
+            ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        assert_eq!(found["verbs"], json!(verbs));
+    }
+}
+
+/// CustomResourceDefinition Watch: watch on custom resource definition objects.
+#[tokio::test(start_paused = true)]
+async fn spec_32_custom_resources_are_watched() {
+    let harness = Harness::new().await;
+    let definition = definitions::gadgets(json!({"type": "object", "properties": {
+        "n": {"type": "integer"},
+    }}));
+    harness.post(definitions::CRDS, definition).await.ok();
+    let path = "/apis/g.example.org/v1/namespaces/a/gadgets";
+    let from = version(&harness.get(path).await.ok());
+    let mut watch = harness.watch(&format!("{path}?watch=1&resourceVersion={from}")).await;
+    for name in ["first", "second"] {
+        harness.post(path, definitions::gadget(name, json!({"n": 1}))).await.ok();
+        harness.merge(&format!("{path}/{name}"), json!({"spec": {"n": 2}})).await.ok();
+        harness.delete(&format!("{path}/{name}"), Value::Null).await.ok();
+    }
+    let seen = [
+        "ADDED first",
+        "MODIFIED first",
+        "DELETED first",
+        "ADDED second",
+        "MODIFIED second",
+        "DELETED second",
+    ];
+    assert_eq!(watch.names(6).await, seen);
+}
+
+/// FieldValidation should detect unknown and duplicate fields of a typed object, and unknown
+/// metadata fields of a typed object.
+#[tokio::test(start_paused = true)]
+async fn specs_53_and_55_fields_of_typed_objects_are_validated() {
+    let harness = Harness::new().await;
+    let path = "/apis/apps/v1/namespaces/a/deployments";
+    let deployment = |more: &str, metadata: &str| {
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment",
+            "metadata":{{"name":"d","labels":{{"app":"x"}}{metadata}}},
+            "spec":{{{more}"replicas":1,"selector":{{"matchLabels":{{"app":"x"}}}},
+            "template":{{"metadata":{{"labels":{{"app":"x"}}}},
+            "spec":{{"containers":[{{"name":"c","image":"i","imagePullPolicy":"Always",
+            "imagePullPolicy":"Never"}}]}}}}}}}}"#
+        )
+    };
+    let send = async |validation: &str, body: String| {
+        let request = Request::post(format!("{path}?fieldValidation={validation}&dryRun=All"))
+            .header("content-type", "application/json");
+        Answer::read(harness.raw(request, Body::from(body)).await).await
+    };
+    let twice = "duplicate field \"spec.template.spec.containers[0].imagePullPolicy\"";
+    let unknown = "unknown field \"spec.unknown1\"";
+    let answer = send("Strict", deployment(r#""unknown1":"v","#, "")).await;
+    let (code, reason, message) = answer.refused();
+    assert_eq!((code, reason), (400, "BadRequest"));
+    assert!(message.starts_with("Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: "), "{message}");
+    assert!(message.contains(unknown) && message.contains(twice), "{message}");
+    let answer = send("Warn", deployment(r#""unknown1":"v","#, "")).await;
+    let quoted = |text: &str| format!("299 - \"{}\"", text.replace('"', "\\\""));
+    assert!(answer.warnings.contains(&quoted(unknown)), "{:?}", answer.warnings);
+    assert!(answer.warnings.contains(&quoted(twice)), "{:?}", answer.warnings);
+    let made = answer.ok();
+    assert_eq!(made["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"], "Never");
+    let answer = send("Ignore", deployment(r#""unknown1":"v","#, "")).await;
+    assert_eq!(answer.warnings.len(), 0);
+    answer.ok();
+    let unknown = "unknown field \"metadata.unknownMeta\"";
+    let answer = send("Strict", deployment("", r#","unknownMeta":"v""#)).await;
+    assert!(answer.refused().2.contains(unknown), "{}", answer.body);
+    let answer = send("Warn", deployment("", r#","unknownMeta":"v""#)).await;
+    assert!(answer.warnings.contains(&quoted(unknown)), "{:?}", answer.warnings);
+}
+
+/// Namespaces should apply a finalizer to a Namespace.
+#[tokio::test(start_paused = true)]
+async fn spec_63_finalizers_of_a_namespace_are_written_by_finalize_alone() {
+    let harness = Harness::new().await;
+    let path = "/api/v1/namespaces/a";
+    let mut namespace = harness.get(path).await.ok();
+    let both = json!(["kubernetes", "e2e.example.com/fakeFinalizer"]);
+    namespace["spec"]["finalizers"] = both.clone();
+    let updated = harness.put(path, namespace.clone()).await.ok();
+    assert_eq!(updated["spec"]["finalizers"], json!(["kubernetes"]), "an update cannot");
+    namespace["metadata"]["resourceVersion"] = updated["metadata"]["resourceVersion"].clone();
+    let finalized = harness.put(&format!("{path}/finalize"), namespace).await.ok();
+    assert_eq!(finalized["spec"]["finalizers"], both);
+    let mut namespace = harness.get(path).await.ok();
+    assert_eq!(namespace["spec"]["finalizers"], both);
+    namespace["spec"]["finalizers"] = json!(["kubernetes"]);
+    harness.put(&format!("{path}/finalize"), namespace).await.ok();
+    let namespace = harness.get(path).await.ok();
+    assert_eq!(namespace["spec"]["finalizers"], json!(["kubernetes"]));
+    assert_eq!(namespace["status"]["phase"], "Active");
+}
+
+/// Namespaces should apply an update to a Namespace.
+#[tokio::test(start_paused = true)]
+async fn spec_64_a_namespace_is_updated() {
+    let harness = Harness::new().await;
+    let path = "/api/v1/namespaces/a";
+    let stale = harness.get(path).await.ok();
+    let mut namespace = stale.clone();
+    namespace["metadata"]["labels"]["a"] = "updated".into();
+    assert_eq!(harness.put(path, namespace).await.ok()["metadata"]["labels"]["a"], "updated");
+    assert_eq!(harness.get(path).await.ok()["metadata"]["labels"]["a"], "updated");
+    let mut late = stale;
+    late["metadata"]["labels"]["b"] = "late".into();
+    assert_eq!(harness.put(path, late).await.refused().0, 409, "an update starts from the latest");
+}
+
+/// Namespaces should apply changes to a namespace status.
+#[tokio::test(start_paused = true)]
+async fn spec_65_the_status_of_a_namespace_is_patched_and_updated() {
+    let harness = Harness::new().await;
+    let status = "/api/v1/namespaces/a/status";
+    let condition = |kind: &str| json!({"type": kind, "status": "False", "reason": "E2E", "message": "set by a test"});
+    let patch = json!({
+        "metadata": {"annotations": {"e2e": "patched"}},
+        "status": {"conditions": [condition("StatusPatch")]},
+    });
+    let patched = harness.merge(status, patch).await.ok();
+    assert_eq!(patched["status"]["conditions"][0]["type"], "StatusPatch");
+    assert_eq!(patched["status"]["phase"], "Active", "the rest of the status stays");
+    let mut namespace = harness.get(status).await.ok();
+    let conditions = namespace["status"]["conditions"].as_array_mut().unwrap();
+    conditions.push(condition("StatusUpdate"));
+    namespace["spec"]["finalizers"] = json!([]);
+    let updated = harness.put(status, namespace).await.ok();
+    assert_eq!(updated["status"]["conditions"][1]["type"], "StatusUpdate");
+    assert_eq!(updated["spec"]["finalizers"], json!(["kubernetes"]), "only the status is written");
+}
+
+/// Namespaces should patch a Namespace.
+#[tokio::test(start_paused = true)]
+async fn spec_68_a_namespace_is_patched() {
+    let harness = Harness::new().await;
+    let path = "/api/v1/namespaces/a";
+    let patch = json!({"metadata": {"labels": {"testLabel": "testValue"}}});
+    let media = "application/strategic-merge-patch+json";
+    harness.send(Method::PATCH, path, media, patch).await.ok();
+    let labels = harness.get(path).await.ok()["metadata"]["labels"].clone();
+    let both = json!({"kubernetes.io/metadata.name": "a", "testLabel": "testValue"});
+    assert_eq!(labels, both);
+}

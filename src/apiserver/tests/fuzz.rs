@@ -1,13 +1,14 @@
 //! Random requests: whatever comes, nothing panics, nothing but declared refusals answers, and
 //! nothing is written without a 2xx.
 //!
-//! 12,000 requests a run; CAPIM_FUZZ sets another number, CAPIM_SEED another beginning.
+//! 12,000 requests a run; `CAPIM_FUZZ` multiplies that, `CAPIM_SEED` sets another beginning.
 
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::apiserver::RequestInfo;
+use crate::apiserver::{RequestInfo, body, duplicates};
 use crate::clock::Seed;
+use crate::machinery::random_tests;
 
 /// Refusals of the 5xx kind that are declared: a version of the future, and what kube-apiserver
 /// answers with 500 and no reason (versions on objects to be created, patches that do not fit their
@@ -332,26 +333,27 @@ impl Draw {
 
 /// The first event of a stream, or a whole answer.
 async fn read_some(response: Response<Body>, is_watch: bool) -> Value {
+    let media = response.headers().get("content-type").cloned();
     let bytes = if is_watch {
         let first = response.into_body().into_data_stream().next().await;
         first.and_then(Result::ok).unwrap_or_default()
     } else {
         response.into_body().collect().await.unwrap().to_bytes()
     };
+    if !is_watch && media.is_some_and(|media| media == "application/vnd.kubernetes.protobuf") {
+        return crate::machinery::protobuf::decode(&bytes).unwrap_or_default();
+    }
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
 async fn random_requests_break_nothing_and_write_nothing_unsaid() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    let seed = number("CAPIM_SEED", 1);
+    let seed = random_tests::first_seed();
     println!("CAPIM_SEED={seed}");
     let mut draw = Draw { seed: Seed(seed), count: 0 };
     let mut harness = Harness::new().await;
     let (mut sent, mut accepted) = (0, 0);
-    let wanted = number("CAPIM_FUZZ", 12_000);
+    let wanted = random_tests::multiplied(12_000);
     while sent < wanted {
         if sent % 500 == 0 {
             harness = Harness::new().await;
@@ -380,6 +382,33 @@ async fn random_requests_break_nothing_and_write_nothing_unsaid() {
     }
     println!("{sent} requests, {accepted} of them wrote");
     assert!(accepted * 200 > wanted, "a run that writes nothing shows nothing: {accepted}");
+}
+
+#[test]
+fn bodies_are_read_or_refused() {
+    const CORPUS: [&str; 4] = [
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","labels":{"a":"b"}},"data":{"k":"v","k":"w"}}"#,
+        r#"{"a":[1,2.5,-0,1e30,true,null,"\u00e9\ud83d\ude00\n"],"a":{"b":[[[{}]]]}}"#,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  k: v\n  k: w\n",
+        "{a: &x [1, *x], b: !!str 1}\n",
+    ];
+    const TOKENS: [&str; 18] = [
+        "{", "}", "[", "]", ",", ":", "\"", "{\"a\":", "[[[[", "null", "1e999", "\\u0000",
+        "\\ud800", "\"k\":1,", "- ", "\n", "*x", "&x ",
+    ];
+    let read = random_tests::cases("bodies", 40_000, |draw| {
+        let body = draw.mutant(&CORPUS, &TOKENS);
+        let json = body::json(&body, "ConfigMap");
+        let yaml = body::yaml(&body, "ConfigMap");
+        if let (Ok(decoded), Ok(value)) = (&json, serde_json::from_slice::<Value>(&body)) {
+            assert_eq!(decoded.value, value, "{}", String::from_utf8_lossy(&body));
+        }
+        let complaints =
+            vec!["unknown field \"a\"".to_owned(), "duplicate field \"data.k\"".to_owned()];
+        assert_eq!(duplicates::in_text_order(&body, complaints).len(), 2);
+        json.is_ok() || yaml.is_ok()
+    });
+    assert!(read > 0);
 }
 
 /// What a path is for, by the book: decode, split, look. (kubernetes 1.36:
@@ -432,7 +461,7 @@ fn reference(path: &str) -> Option<(String, String, String, String, String, Stri
 fn the_attributes_that_are_authorized_are_those_that_are_served() {
     let mut draw = Draw { seed: Seed(7), count: 0 };
     let mut resources = 0;
-    for _ in 0..100_000 {
+    for _ in 0..random_tests::multiplied(100_000) {
         let path = draw.path();
         let Ok(uri) = format!("{path}{}", draw.query()).parse::<http::Uri>() else { continue };
         let Some(info) = RequestInfo::parse(&Method::GET, &uri) else { continue };

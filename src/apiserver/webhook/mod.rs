@@ -66,6 +66,11 @@ pub(crate) struct Caller {
 }
 
 impl ApiServer {
+    /// Whether there is an address for a webhook; nobody is called.
+    pub(crate) fn knows_webhook(&self, config: &ClientConfig) -> bool {
+        resolve::resolve(self, config).is_ok()
+    }
+
     /// Posts a review to a webhook and returns the decoded answer.
     ///
     /// # Errors

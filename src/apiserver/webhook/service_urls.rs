@@ -14,6 +14,9 @@ type Address = (String, u16);
 pub struct ServiceUrls {
     /// Set once, when the server is configured; read by calls to webhooks.
     by_service: Option<Arc<BTreeMap<Service, Address>>>,
+    /// PEM of the authority whose certificates these Services may present where a configuration
+    /// says nothing about it; empty for none. Set with the addresses.
+    authority: Arc<[u8]>,
 }
 
 /// What is wrong with `NAMESPACE/NAME=URL`.
@@ -34,6 +37,23 @@ pub struct ServiceUrl {
     name: String,
     host: String,
     port: u16,
+}
+
+impl ServiceUrl {
+    /// Namespace of the Service.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Name of the Service.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is instead: a host name or an address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
 }
 
 impl FromStr for ServiceUrl {
@@ -70,11 +90,26 @@ impl FromIterator<ServiceUrl> for ServiceUrls {
     fn from_iter<I: IntoIterator<Item = ServiceUrl>>(urls: I) -> Self {
         let by_service: BTreeMap<_, _> =
             urls.into_iter().map(|url| ((url.namespace, url.name), (url.host, url.port))).collect();
-        Self { by_service: (!by_service.is_empty()).then(|| Arc::new(by_service)) }
+        Self {
+            by_service: (!by_service.is_empty()).then(|| Arc::new(by_service)),
+            authority: Arc::default(),
+        }
     }
 }
 
 impl ServiceUrls {
+    /// The same addresses, whose servers may present certificates of this authority (PEM) wherever
+    /// a `clientConfig` has no `caBundle`.
+    #[must_use]
+    pub fn with_authority(self, pem: &str) -> Self {
+        Self { authority: pem.as_bytes().into(), ..self }
+    }
+
+    /// The authority to believe where a configuration names none.
+    pub(super) fn authority(&self) -> &Arc<[u8]> {
+        &self.authority
+    }
+
     /// Host and port of a Service.
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Address> {
         // A map of pairs cannot be asked with borrowed halves; calls to webhooks are slow anyway.

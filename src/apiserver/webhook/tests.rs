@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::test_server::{Reaction, TestWebhook};
 use super::{Call, ClientConfig, ServiceUrl};
-use crate::apiserver::{ApiServer, Identity, Options, Profile};
+use crate::apiserver::{ApiServer, Identity, Options, Profile, ServiceUrls};
 use crate::clock::Clock;
 use crate::machinery::builtin;
 
@@ -115,6 +115,29 @@ async fn services_are_found_through_the_users_addresses() {
     assert_eq!(call(&server, &config).await, Ok(json!({"a": 1})));
     assert_eq!(webhook.received()[0].host, "hook.ns.svc:9443");
     assert_eq!(webhook.received()[0].path_and_query, "/p?timeout=10s");
+}
+
+#[tokio::test]
+async fn capims_own_authority_is_believed_where_a_configuration_has_none() {
+    let webhook = echo().await;
+    let urls: ServiceUrls =
+        [format!("ns/hook=https://{}", webhook.address).parse::<ServiceUrl>().unwrap()]
+            .into_iter()
+            .collect();
+    let webhooks = urls.with_authority(&webhook.authority_pem);
+    let options = Options { webhooks, ..Options::new(Clock::wall()) };
+    let server = ApiServer::new(&Profile::new(builtin::definitions()), options);
+    let service = json!({"name": "hook", "namespace": "ns"});
+    for bundle in [json!(null), json!(""), json!("Cg==")] {
+        let config = json!({"service": service, "caBundle": bundle});
+        assert_eq!(call(&server, &config).await, Ok(json!({"a": 1})), "{bundle}");
+    }
+    // A bundle of the configuration's own counts, and URLs are nobody's Service.
+    let stranger = echo().await;
+    let bundle = STANDARD.encode(&stranger.authority_pem);
+    let config = json!({"service": service, "caBundle": bundle});
+    assert!(call(&server, &config).await.is_err());
+    assert!(call(&server, &json!({"url": webhook.url("/")})).await.is_err());
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::update::{ATTEMPTS, conflict};
 use super::{commit, encode, metadata};
+use crate::apiserver::admission::subresources;
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::request::RequestInfo;
 use crate::apiserver::route::Call;
 use crate::apiserver::{answer, body};
-use crate::machinery::gvk::GroupResource;
+use crate::machinery::gvk::{GroupResource, GroupVersionKind};
 use crate::machinery::status::{Cause, Status};
 use crate::store::WriteError;
 
@@ -37,7 +38,7 @@ pub(in crate::apiserver) async fn bind(
 ) -> Result<Response<Body>, Box<Status>> {
     let options = WriteOptions::parse(call.info, "CreateOptions")?;
     let bytes = body::read(body).await?;
-    let binding = body::decode(call.headers, &bytes, "Binding")?.value;
+    let mut binding = body::decode(call.headers, &bytes, "Binding")?.value;
     if binding["kind"].as_str().is_some_and(|kind| !matches!(kind, "" | "Binding")) {
         return Err(Status::bad_request(format!("not a Binding object: {binding}")));
     }
@@ -46,6 +47,15 @@ pub(in crate::apiserver) async fn bind(
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
     check_target(&binding["target"])?;
+    let mut warnings = Vec::new();
+    // `bindings` is a resource of its own, which webhooks are not asked about.
+    if !call.info.name.is_empty() {
+        let kind = GroupVersionKind::new("", "v1", "Binding");
+        let given = (binding, options.dry_run);
+        binding = subresources::created(call, &kind, given, &mut warnings).await?;
+        check_target(&binding["target"])?;
+    }
+    let name = metadata::text(&binding, "name");
     for _ in 0..ATTEMPTS {
         let pods = call.group_resource();
         let store = call.server.store();
@@ -62,12 +72,12 @@ pub(in crate::apiserver) async fn bind(
         )?;
         let draft = encode::encode(call.resource.version(), &pod)?;
         if options.dry_run {
-            return Ok(success());
+            return Ok(success(&warnings));
         }
         match store.update(&call.resource.key, entry.revision, draft) {
             Ok(event) => {
                 commit::committed(call, &event);
-                return Ok(success());
+                return Ok(success(&warnings));
             }
             Err(WriteError::NotFound) => return Err(Status::not_found(&pods, name)),
             Err(WriteError::Conflict(_) | WriteError::Exists(_)) => {}
@@ -76,12 +86,14 @@ pub(in crate::apiserver) async fn bind(
     Err(conflict(call))
 }
 
-/// 201 without an object.
-pub(super) fn success() -> Response<Body> {
+/// 201 without an object, with warnings.
+pub(super) fn success(warnings: &[String]) -> Response<Body> {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });
-    answer::json_response(201, status.to_string())
+    let mut response = answer::negotiable(201, status.to_string());
+    answer::warn(&mut response, warnings);
+    response
 }
 
 /// kube-apiserver answers these without a status of their own.

@@ -10,7 +10,7 @@ use crate::apiserver::options::ListOptions;
 use crate::apiserver::read::Listed;
 use crate::apiserver::route::Call;
 use crate::apiserver::selection::Selection;
-use crate::apiserver::{answer, negotiate, read};
+use crate::apiserver::{answer, read};
 use crate::machinery::status::Status;
 
 /// Deletes what a list would show, one by one, and answers the list.
@@ -18,7 +18,7 @@ pub(in crate::apiserver) async fn delete_collection(
     call: &Call<'_>,
     body: Body,
 ) -> Result<Response<Body>, Box<Status>> {
-    let accepted = negotiate::negotiate(call.headers)?;
+    let accepted = call.accepted()?;
     let list = ListOptions::parse(call.info, false)?;
     let selection = Selection::parse(&call.resource, &list)?;
     let options = options(call, body).await?;

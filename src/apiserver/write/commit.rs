@@ -10,17 +10,22 @@ use super::pipeline::Write;
 use crate::apiserver::counters::Counters;
 use crate::apiserver::garbage::GcEvent;
 use crate::apiserver::negotiate::Shape;
+use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
-use crate::apiserver::{admission, answer, conversion, crds, read};
+use crate::apiserver::{ApiServer, admission, answer, conversion, crds, read};
 use crate::machinery::status::Status;
 use crate::store::{Draft, Entry, Event, EventKind, ObjectRef};
 
 /// Tells everybody who has to know of a write.
 pub(super) fn committed(call: &Call<'_>, event: &Event) {
-    let server = call.server;
+    announce(call.server, &call.resource, event);
+}
+
+/// The same without a request.
+pub(super) fn announce(server: &ApiServer, resource: &Resource, event: &Event) {
     Counters::add(&server.counters().writes);
     let object = ObjectRef {
-        resource: call.resource.key.clone(),
+        resource: resource.key.clone(),
         namespace: event.entry.meta.namespace.to_string(),
         name: event.entry.meta.name.to_string(),
     };
@@ -31,22 +36,25 @@ pub(super) fn committed(call: &Call<'_>, event: &Event) {
         EventKind::Deleted => {
             let uid = event.entry.meta.uid.to_string();
             server.garbage().push(GcEvent::Deleted { object, uid });
-            if !call.resource.is_built_in() {
-                crds::instance_deleted(server, &call.resource.key);
+            if !resource.is_built_in() {
+                crds::instance_deleted(server, &resource.key);
             }
         }
     }
-    if call.resource.is("", "services") {
-        server.admission().services().committed(event);
+    if resource.is("", "services") {
+        server.admission().services().committed(server.store(), &event.entry);
     }
-    if call.resource.is_built_in() {
-        server.policy().committed(server.store(), &call.resource.key, event);
+    if resource.is_built_in() {
+        server.policy().committed(server.store(), &resource.key, event);
     }
-    if admission::is_configuration(&call.resource) {
+    if admission::is_configuration(resource) {
         server.admission().refresh(server, event);
     }
-    if crds::is_definition(&call.resource) {
+    if crds::is_definition(resource) {
         crds::committed(server, event);
+    }
+    if let Some(tell) = &server.options().on_commit {
+        tell(&resource.key, event);
     }
 }
 

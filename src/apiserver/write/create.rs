@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::pipeline::{Target, Write};
 use super::{commit, encode, kinds, metadata};
-use crate::apiserver::admission::Operation;
+use crate::apiserver::admission::{self, Operation};
 use crate::apiserver::route::Call;
 use crate::apiserver::{body, conversion, random};
 use crate::machinery::names;
@@ -18,7 +18,7 @@ const NAME_ATTEMPTS: usize = 8;
 
 /// Who recorded the ownership of fields of an object that is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(in crate::apiserver) enum Owner {
     /// Nobody yet: the write is an update by the request's manager.
     Update,
     /// Server-side apply has.
@@ -33,6 +33,7 @@ pub(in crate::apiserver) async fn create(
     let mut write = Write::new(call, Target::Main, "CreateOptions")?;
     let bytes = body::read(body).await?;
     let decoded = body::decode(call.headers, &bytes, &call.resource.definition.kind)?;
+    write.text = body::is_json(call.headers).then(|| bytes.clone());
     let mut object = write.admit(decoded)?;
     set_namespace(call, &mut object)?;
     write.insert(object, Owner::Update).await
@@ -98,7 +99,9 @@ impl Write<'_> {
         let given = self.given_addresses(&object);
         kinds::prepare_create(&call.resource, &mut object);
         let reserved = self.reserve(&mut object, given)?;
-        if let Some(default) = call.resource.definition.strategy.default {
+        if let Some(default) = call.resource.definition.strategy.default
+            && !admission::are_defaults_replaced(call, Operation::Create)
+        {
             default(&mut object, None);
         }
         self.guard(&mut object, None)?;

@@ -57,7 +57,11 @@ pub(in crate::apiserver) async fn delete(
             Some(Deletion::Done(entry)) => {
                 let meta = &entry.meta;
                 let success = status::success(&call.group_resource(), &meta.name, &meta.uid);
-                return Ok(answer::json_response(200, success.to_string()));
+                let answer = match call.resource.is_built_in() {
+                    true => answer::negotiable,
+                    false => answer::json_response,
+                };
+                return Ok(answer(200, success.to_string()));
             }
             None => {}
         }
@@ -130,7 +134,7 @@ pub(super) async fn delete_entry(
     let mut object = conversion::tree(call.server, &call.resource, entry).await?;
     let mut grace = Grace::None;
     if is_pod {
-        grace = graceful::mark(call, options, write.now, &mut object);
+        grace = graceful::mark(options, write.now, &mut object);
     } else if entry.meta.deletion_timestamp.is_none() {
         let metadata = metadata::members(&mut object);
         metadata.insert("deletionTimestamp".to_owned(), metadata::timestamp(write.now).into());

@@ -43,8 +43,12 @@ pub(in crate::apiserver) fn encode(
 
 /// Parses a stored object, in the version in which it is stored.
 pub(in crate::apiserver) fn decode(entry: &Entry) -> Result<Value, Box<Status>> {
-    serde_json::from_slice(&entry.raw)
-        .map_err(|error| Status::internal(format!("a stored object is malformed: {error}")))
+    let malformed = |why: &dyn std::fmt::Display| {
+        Status::internal(format!("a stored object is malformed: {why}"))
+    };
+    // Looking at all bytes at once is cheaper than looking at those of each string.
+    let text = std::str::from_utf8(&entry.raw).map_err(|error| malformed(&error))?;
+    serde_json::from_str(text).map_err(|error| malformed(&error))
 }
 
 /// Members of an object as JSON, without braces and without some of them.

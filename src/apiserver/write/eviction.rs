@@ -10,11 +10,12 @@ use super::delete::delete_entry;
 use super::pipeline::{Target, Write};
 use super::update::{ATTEMPTS, conflict};
 use super::{commit, encode, metadata};
+use crate::apiserver::admission::subresources;
 use crate::apiserver::body;
 use crate::apiserver::options::DeleteOptions;
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
-use crate::machinery::gvk::GroupResource;
+use crate::machinery::gvk::{GroupResource, GroupVersionKind};
 use crate::machinery::selector::LabelSelector;
 use crate::machinery::status::{Cause, Status};
 use crate::store::{Entry, RangeQuery, WriteError};
@@ -48,6 +49,10 @@ pub(in crate::apiserver) async fn evict(
     if write.options.dry_run {
         options.set_dry_run();
     }
+    call.find().ok_or_else(|| call.not_found())?;
+    let kind = GroupVersionKind::new("policy", "v1", "Eviction");
+    let given = (eviction, options.is_dry_run());
+    subresources::created(call, &kind, given, &mut write.warnings).await?;
     for _ in 0..ATTEMPTS {
         let entry = call.find().ok_or_else(|| call.not_found())?;
         let mut pod = encode::decode(&entry)?;
@@ -75,7 +80,7 @@ pub(in crate::apiserver) async fn evict(
         }
         let Some(entry) = current else { continue };
         if delete_entry(call, &options, &mut write, &entry).await?.is_some() {
-            return Ok(success());
+            return Ok(success(&write.warnings));
         }
     }
     Err(conflict(call))

@@ -7,11 +7,6 @@ use serde_json::Value;
 
 use super::metadata;
 use crate::apiserver::options::DeleteOptions;
-use crate::apiserver::route::Call;
-use crate::store::ResourceKey;
-
-/// Provider of nodes without kubelets: what runs there stops at once.
-const SIMULATED: &str = "in-memory:";
 
 /// What a deletion did to the time that a pod has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +20,11 @@ pub(super) enum Grace {
 }
 
 /// Sets when a pod has to be gone, or makes it sooner.
-pub(super) fn mark(
-    call: &Call<'_>,
-    options: &DeleteOptions,
-    now: Timestamp,
-    pod: &mut Value,
-) -> Grace {
+pub(super) fn mark(options: &DeleteOptions, now: Timestamp, pod: &mut Value) -> Grace {
     let wanted = options.grace_period_seconds;
     let deadline = pod["metadata"]["deletionTimestamp"].as_str().and_then(|it| it.parse().ok());
     let Some(deadline) = deadline else {
-        let seconds = if is_simulated(call, pod) { 0 } else { period(pod, wanted) };
-        set(pod, now, seconds);
+        set(pod, now, period(pod, wanted));
         return Grace::Begun;
     };
     let given = pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
@@ -71,19 +60,6 @@ fn period(pod: &Value, wanted: Option<i64>) -> i64 {
     }
     let seconds = wanted.or(spec["terminationGracePeriodSeconds"].as_i64()).unwrap_or(0);
     if seconds < 0 { 1 } else { seconds }
-}
-
-/// Whether a pod is on a node that has no kubelet to end it.
-fn is_simulated(call: &Call<'_>, pod: &Value) -> bool {
-    let Some(node) = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty()) else {
-        return false;
-    };
-    let nodes = ResourceKey { group: "".into(), plural: "nodes".into() };
-    let entry = call.server.store().get(&nodes, "", node);
-    let node: Option<Value> = entry.and_then(|entry| serde_json::from_slice(&entry.raw).ok());
-    node.is_some_and(|node| {
-        node["spec"]["providerID"].as_str().is_some_and(|id| id.starts_with(SIMULATED))
-    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,62 @@ fn comes_with_status(resource: &Resource, object: &Value) -> bool {
     }
 }
 
+/// Fields that a write cannot set and hence nobody owns by it. (kubernetes 1.36: GetResetFields of
+/// the strategies under pkg/registry)
+pub(super) fn reset_fields(
+    resource: &Resource,
+    target: Target,
+) -> &'static [&'static [&'static str]] {
+    match target {
+        Target::Main if resource.definition.subresources.status => &[&["status"]],
+        Target::Finalize => &[&["status"]],
+        Target::Status | Target::Approval => match status_metadata(resource) {
+            StatusMetadata::Kept => &[&["spec"], &["metadata"]],
+            StatusMetadata::LabelsKept => &[&["spec"], &["metadata", "labels"]],
+            StatusMetadata::OwnersKept => {
+                &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]]
+            }
+            StatusMetadata::Written => &[&["spec"]],
+        },
+        Target::Main | Target::Scale | Target::EphemeralContainers | Target::Resize => &[],
+    }
+}
+
+/// What a write of the status does to metadata.
+enum StatusMetadata {
+    /// Nothing.
+    Kept,
+    /// Everything but to labels.
+    LabelsKept,
+    /// Everything but to owners.
+    OwnersKept,
+    /// Everything.
+    Written,
+}
+
+/// (kubernetes 1.36: PrepareForUpdate of the status strategies under pkg/registry)
+fn status_metadata(resource: &Resource) -> StatusMetadata {
+    if !resource.is_built_in() {
+        return StatusMetadata::Kept;
+    }
+    let definition = &resource.definition;
+    match (&*definition.group, &*definition.kind) {
+        ("", "Pod") => StatusMetadata::OwnersKept,
+        ("apps", "Deployment") => StatusMetadata::LabelsKept,
+        (
+            "admissionregistration.k8s.io"
+            | "apiextensions.k8s.io"
+            | "apiregistration.k8s.io"
+            | "flowcontrol.apiserver.k8s.io"
+            | "resource.k8s.io",
+            _,
+        )
+        | ("networking.k8s.io", "ServiceCIDR")
+        | ("storage.k8s.io", "VolumeAttachment") => StatusMetadata::Kept,
+        _ => StatusMetadata::Written,
+    }
+}
+
 /// Adds the zeros that Go writes.
 pub(super) fn fill_zeros(resource: &Resource, object: &mut Value) {
     if let Some(component) = resource.definition.schema.component_name() {
@@ -84,7 +140,7 @@ pub(super) fn prepare_update(resource: &Resource, target: Target, new: &mut Valu
     (resource.rules.prepare_update)(new, old, target);
 }
 
-/// The status subresource changes status alone; of built-in kinds it may change metadata, too.
+/// The status subresource changes status alone; of most built-in kinds it may change metadata, too.
 fn keep_all_but_status(resource: &Resource, new: &mut Value, old: &Value) {
     let Some(members) = new.as_object_mut() else { return };
     let kept = ["apiVersion", "kind", "metadata", "status"];
@@ -100,8 +156,15 @@ fn keep_all_but_status(resource: &Resource, new: &mut Value, old: &Value) {
     let given: Vec<_> = ["resourceVersion", "uid", "name", "namespace"]
         .map(|field| (field, metadata::members(new).remove(field)))
         .into();
-    if !resource.is_built_in() && !has_same_metadata(new, old) {
-        new["metadata"] = old["metadata"].clone();
+    match status_metadata(resource) {
+        StatusMetadata::Kept if !has_same_metadata(new, old) => {
+            new["metadata"] = old["metadata"].clone();
+        }
+        StatusMetadata::LabelsKept => restore(&mut new["metadata"], &old["metadata"], "labels"),
+        StatusMetadata::OwnersKept => {
+            restore(&mut new["metadata"], &old["metadata"], "ownerReferences");
+        }
+        StatusMetadata::Kept | StatusMetadata::Written => {}
     }
     let members = metadata::members(new);
     for (field, value) in given {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::generation;
 use crate::apiserver::garbage::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
+use crate::apiserver::options::check_field_manager;
 use crate::apiserver::profile::Resource;
 use crate::apiserver::random;
 use crate::machinery::names;
@@ -28,6 +29,9 @@ const STRINGS: [&str; 8] = [
 ];
 const NUMBERS: [&str; 2] = ["generation", "deletionGracePeriodSeconds"];
 const MAPS: [&str; 2] = ["labels", "annotations"];
+const OWNER: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+const MANAGER: [&str; 7] =
+    ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
 const LISTS: [&str; 3] = ["ownerReferences", "finalizers", "managedFields"];
 
 /// A text field of metadata, `""` if absent.
@@ -83,7 +87,7 @@ pub(super) fn normalise(object: &mut Value) -> Result<(), String> {
 }
 
 fn check_type(name: &str, value: &Value) -> Result<(), String> {
-    let path = format!("metadata.{name}");
+    let path = || format!("metadata.{name}");
     match value {
         Value::String(text) if STRINGS.contains(&name) => {
             if name.ends_with("Timestamp") && !text.is_empty() && text.parse::<Timestamp>().is_err()
@@ -97,21 +101,21 @@ fn check_type(name: &str, value: &Value) -> Result<(), String> {
         }
         Value::Object(entries) if MAPS.contains(&name) => {
             let wrong = entries.values().find(|entry| !entry.is_string() && !entry.is_null());
-            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path, "string")))
+            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path(), "string")))
         }
         Value::Array(list) if name == "finalizers" => {
             let wrong = list.iter().find(|item| !item.is_string());
-            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path, "string")))
+            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path(), "string")))
         }
         Value::Array(list) if LISTS.contains(&name) => {
             let wrong = list.iter().find(|item| !item.is_object());
-            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path, "v1.OwnerReference")))
+            wrong.map_or(Ok(()), |wrong| Err(mismatch(wrong, &path(), "v1.OwnerReference")))
         }
         Value::Number(number) if NUMBERS.contains(&name) && number.is_i64() => Ok(()),
-        other if STRINGS.contains(&name) => Err(mismatch(other, &path, "string")),
-        other if NUMBERS.contains(&name) => Err(mismatch(other, &path, "int64")),
-        other if MAPS.contains(&name) => Err(mismatch(other, &path, "map[string]string")),
-        other if LISTS.contains(&name) => Err(mismatch(other, &path, "[]string")),
+        other if STRINGS.contains(&name) => Err(mismatch(other, &path(), "string")),
+        other if NUMBERS.contains(&name) => Err(mismatch(other, &path(), "int64")),
+        other if MAPS.contains(&name) => Err(mismatch(other, &path(), "map[string]string")),
+        other if LISTS.contains(&name) => Err(mismatch(other, &path(), "[]string")),
         _ => Ok(()),
     }
 }
@@ -145,6 +149,19 @@ pub(super) fn prune(object: &mut Value) -> Vec<String> {
         }
         known
     });
+    for (name, known) in [("ownerReferences", &OWNER[..]), ("managedFields", &MANAGER[..])] {
+        let items = metadata.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, item) in items.enumerate() {
+            let Value::Object(item) = item else { continue };
+            item.retain(|field, _| {
+                let is_known = known.contains(&field.as_str());
+                if !is_known {
+                    unknown.push(format!("metadata.{name}[{index}].{field}"));
+                }
+                is_known
+            });
+        }
+    }
     unknown
 }
 
@@ -206,24 +223,97 @@ pub(super) fn carry_over(new: &mut Value, old: &Value) {
 /// Checks metadata of a new (`old` is `None`) or changed object.
 pub(super) fn validate(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let Some(old) = old {
-        check_changes(new, old, &mut causes);
-        // kube-apiserver checks this in the generic code and in the kind's and reports both.
-        causes.extend_from_within(..);
-    } else {
+    let Some(old) = old else {
         check_name(resource, new, &mut causes);
+        check_whole(new, &mut causes);
+        check_own_finalizers(resource, new, &mut causes);
+        return causes;
+    };
+    // kube-apiserver checks metadata in the generic code, as those of an object and as those of a
+    // changed one, and once more each way where the kind's own code does; it reports all.
+    let Repeats { whole, changed } = repeats(resource);
+    let (mut as_whole, mut as_changed) = (Vec::new(), Vec::new());
+    check_whole(new, &mut as_whole);
+    check_changes(new, old, &mut as_changed);
+    check_contents(new, &mut as_changed);
+    for round in 0..=whole {
+        causes.extend(as_whole.iter().cloned());
+        if round > 0 {
+            check_own_finalizers(resource, new, &mut causes);
+        }
     }
-    if let Some(generation) = new["metadata"]["generation"].as_i64()
+    for round in 0..=changed {
+        causes.extend(as_changed.iter().cloned());
+        if round > 0 {
+            check_own_finalizers(resource, new, &mut causes);
+        }
+    }
+    causes
+}
+
+/// How often the code of a kind checks metadata of a changed object after the generic code.
+struct Repeats {
+    /// As those of any object.
+    whole: usize,
+    /// As those of a changed object.
+    changed: usize,
+}
+
+/// (kubernetes 1.36: ValidateUpdate of the strategies under pkg/registry, pkg/apis/*/validation)
+fn repeats(resource: &Resource) -> Repeats {
+    let counts = |whole, changed| Repeats { whole, changed };
+    if !resource.is_built_in() {
+        return counts(0, 1);
+    }
+    let definition = &resource.definition;
+    match (&*definition.group, &*definition.kind) {
+        ("", "LimitRange" | "PersistentVolume") => counts(1, 0),
+        ("", "ResourceQuota" | "Endpoints" | "PodTemplate") => counts(0, 1),
+        ("", _) | ("apps", "ReplicaSet" | "DaemonSet" | "ControllerRevision") => counts(1, 1),
+        ("batch", "Job") | ("storage.k8s.io", _) | ("certificates.k8s.io", _) => counts(1, 1),
+        ("rbac.authorization.k8s.io", _) => counts(2, 1),
+        ("policy", _) => counts(0, 0),
+        ("admissionregistration.k8s.io", _) => counts(1, 0),
+        _ => counts(0, 1),
+    }
+}
+
+/// What is checked of the metadata of any object.
+pub(super) fn check_whole(object: &Value, causes: &mut Vec<Cause>) {
+    if let Some(generation) = object["metadata"]["generation"].as_i64()
         && generation < 0
     {
         let why = "must be greater than or equal to 0";
         causes.push(Cause::invalid("metadata.generation", &generation.into(), why));
     }
-    check_labels(new, &mut causes);
-    check_annotations(new, &mut causes);
-    check_owners(new, &mut causes);
-    check_finalizers(resource, new, &mut causes);
-    causes
+    check_contents(object, causes);
+    check_finalizers(object, causes);
+}
+
+/// What is checked of the metadata of new and of changed objects.
+fn check_contents(object: &Value, causes: &mut Vec<Cause>) {
+    check_labels(object, causes);
+    check_annotations(object, causes);
+    check_owners(object, causes);
+    check_managers(object, causes);
+}
+
+/// Entries of `managedFields` that a client sent and that count may have odd names.
+fn check_managers(object: &Value, causes: &mut Vec<Cause>) {
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    for (index, entry) in entries.enumerate() {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default();
+        let (manager, subresource) = (text("manager"), text("subresource"));
+        let is_plain = |c: u8| (b' '..=b'~').contains(&c);
+        if manager.len() > 128 || !manager.bytes().all(is_plain) {
+            let field = format!("metadata.managedFields[{index}].manager");
+            check_field_manager(manager, &field, causes);
+        }
+        if subresource.len() > 256 {
+            let field = format!("metadata.managedFields[{index}].subresource");
+            causes.push(Cause::too_long(field, 256));
+        }
+    }
 }
 
 fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
@@ -377,19 +467,11 @@ pub(super) fn remove_duplicate_owners(object: &mut Value) -> Vec<String> {
     repeated
 }
 
-fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
+fn check_finalizers(object: &Value, causes: &mut Vec<Cause>) {
     let finalizers = finalizers(object);
-    for (index, finalizer) in finalizers.iter().enumerate() {
-        let shown = Value::from(*finalizer);
-        let malformed = names::check_label_key(finalizer);
-        for why in &malformed {
-            causes.push(Cause::invalid("metadata.finalizers", &shown, why));
-        }
-        let qualified = finalizer.contains('/') || STANDARD_FINALIZERS.contains(finalizer);
-        if resource.is_built_in() && !qualified && malformed.is_empty() {
-            let path = format!("metadata.finalizers[{index}]");
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(Cause::invalid(path, &shown, why));
+    for finalizer in &finalizers {
+        for why in names::check_label_key(finalizer) {
+            causes.push(Cause::invalid("metadata.finalizers", &(*finalizer).into(), &why));
         }
     }
     let has = |name: &str| finalizers.contains(&name);
@@ -397,5 +479,26 @@ fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>
         let shown = Value::from(finalizers.clone());
         let why = "finalizer orphan and foregroundDeletion cannot be both set";
         causes.push(Cause::invalid("metadata.finalizers", &shown, why));
+    }
+}
+
+/// Whether a finalizer is one of Kubernetes' own, which have no domain.
+pub(super) fn is_standard_finalizer(name: &str) -> bool {
+    STANDARD_FINALIZERS.contains(&name)
+}
+
+/// Finalizers of Kubernetes' own kinds have a domain.
+fn check_own_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
+    let is_generic =
+        matches!(&*resource.key.group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
+    if !resource.is_built_in() || is_generic {
+        return;
+    }
+    for (index, finalizer) in finalizers(object).iter().enumerate() {
+        if !finalizer.contains('/') && !is_standard_finalizer(finalizer) {
+            let path = format!("metadata.finalizers[{index}]");
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(path, &(*finalizer).into(), why));
+        }
     }
 }

@@ -18,6 +18,9 @@ pub(super) enum Misfit {
     Body,
     /// From a JSON patch or a merge patch; upstream encodes the outcome and decodes it again.
     Patched,
+    /// From server-side apply of a configuration with this `namespace/name`; upstream converts the
+    /// outcome without encoding it.
+    Applied(String),
     /// From this strategic merge patch; upstream converts the outcome without encoding it.
     Merged(Value),
 }
@@ -35,6 +38,15 @@ impl Misfit {
                 let (kind, version) = (&definition.kind, &definition.version);
                 return Status::bad_request(format!(
                     "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+                ));
+            }
+            Self::Applied(name) => {
+                let (group, version) = (&definition.group, &definition.version);
+                let of_kind = format!("{group}/{version}, Kind={}", definition.kind);
+                return Status::unknown(format!(
+                    "failed to convert new object ({name}; {of_kind}) to proper version: unable to \
+                     convert unstructured object to {of_kind}: {}",
+                    conversion_error(why)
                 ));
             }
             Self::Patched => (shown.to_string(), why.to_owned()),

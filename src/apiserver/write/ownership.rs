@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::pipeline::{Target, Write};
 use super::{kinds, metadata};
 use crate::apiserver::conversion;
+use crate::machinery::builtin;
 use crate::machinery::managed_fields::{self, Force, Others, Writer};
 use crate::machinery::status::Status;
 
@@ -25,7 +26,6 @@ impl Write<'_> {
         let held = self.ownership.take();
         let resource = self.call.resource.clone();
         let schema = resource.definition.schema.root();
-        let status = self.hide_status(old, new);
         let zero;
         let before = match old {
             Some(old) => old,
@@ -46,9 +46,6 @@ impl Write<'_> {
                 None => managed_fields::update_across(before, new, writer, (schema, &others)),
             },
         });
-        if let Some(status) = status {
-            new["status"] = status;
-        }
         if let Some(metadata) = new["metadata"].as_object_mut()
             && metadata.get("managedFields").is_some_and(|list| *list == Value::Array(Vec::new()))
         {
@@ -84,21 +81,20 @@ impl Write<'_> {
         Ok(others)
     }
 
-    /// Takes away what the server itself wrote into status along with a write of the main
-    /// resource: the client does not own it.
-    fn hide_status(&self, old: Option<&Value>, new: &mut Value) -> Option<Value> {
-        let has_status = self.call.resource.definition.subresources.status;
-        if self.target != Target::Main || !has_status {
-            return None;
-        }
-        let before = old.map(|old| &old["status"]);
-        if before == new.get("status") {
-            return None;
-        }
-        match before.filter(|status| !status.is_null()) {
-            Some(before) => Some(std::mem::replace(&mut new["status"], before.clone())),
-            None => new.as_object_mut()?.remove("status"),
-        }
+    /// Applies a Scale to that of an object; returns the new one, with its `managedFields`.
+    pub(in crate::apiserver) fn apply_scale(
+        &self,
+        live: &Value,
+        applied: &Value,
+    ) -> Result<Value, Box<Status>> {
+        let shape = builtin::shape("io.k8s.api.autoscaling.v1.Scale")
+            .ok_or_else(|| Status::internal("no schema for a Scale"))?;
+        let force = if self.options.force { Force::Yes } else { Force::No };
+        self.with_writer(|writer| {
+            let writer = Writer { api_version: "autoscaling/v1", ..*writer };
+            let schema = (shape.root(), &Others::new());
+            managed_fields::apply(Some(live), applied, &writer, force, schema)
+        })
     }
 
     /// Applies a configuration to the live object, or to nothing.
@@ -125,11 +121,17 @@ impl Write<'_> {
     }
 
     fn with_writer<T>(&self, act: impl FnOnce(&Writer<'_>) -> T) -> T {
+        let now = match self.target {
+            // Upstream loses the time on the way from the Scale to its object.
+            Target::Scale => String::new(),
+            _ => metadata::timestamp(self.now),
+        };
         act(&Writer {
             manager: &self.manager(),
             subresource: self.target.subresource(),
             api_version: &self.call.resource.api_version,
-            now: &metadata::timestamp(self.now),
+            now: &now,
+            reset: kinds::reset_fields(&self.call.resource, self.target),
         })
     }
 }

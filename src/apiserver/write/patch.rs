@@ -8,14 +8,16 @@ use super::create::{Owner, set_namespace};
 use super::metadata;
 use super::misfit::Misfit;
 use super::pipeline::{Target, Write};
-use super::update::{ATTEMPTS, Outcome, check_name, conflict};
+use super::update::{ATTEMPTS, Outcome, check_name, check_version, conflict};
 use crate::apiserver::body::{self, Decoded};
 use crate::apiserver::conversion;
+use crate::apiserver::options::FieldValidation;
 use crate::apiserver::route::Call;
 use crate::machinery::patch::json::{JsonPatch, go_error};
 use crate::machinery::patch::{merge, strategic};
 use crate::machinery::schema;
 use crate::machinery::status::{Cause, Status, quote};
+use crate::machinery::yaml;
 
 /// A decoded patch.
 pub(in crate::apiserver) enum PatchBody {
@@ -32,11 +34,22 @@ pub(in crate::apiserver) async fn patch(
     body: Body,
 ) -> Result<Response<Body>, Box<Status>> {
     let mut write = Write::new(call, target, "PatchOptions")?;
+    check_force(call)?;
     let bytes = body::read(body).await?;
     match PatchBody::decode(call, &bytes)? {
         PatchBody::Apply(decoded) => write.apply_patch(decoded).await,
         patch => write.change(&patch).await,
     }
+}
+
+/// Only an apply can be forced.
+pub(in crate::apiserver) fn check_force(call: &Call<'_>) -> Result<(), Box<Status>> {
+    let is_apply = body::media_type(call.headers) == "application/apply-patch+yaml";
+    if is_apply || call.info.parameter("force").is_none() {
+        return Ok(());
+    }
+    let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+    Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]))
 }
 
 impl PatchBody {
@@ -47,9 +60,9 @@ impl PatchBody {
     pub(in crate::apiserver) fn decode(call: &Call<'_>, body: &[u8]) -> Result<Self, Box<Status>> {
         match body::media_type(call.headers).as_str() {
             "application/json-patch+json" => Ok(Self::Json(JsonPatch::parse(body)?)),
-            "application/merge-patch+json" => Ok(Self::Merge(decode_object(body)?)),
+            "application/merge-patch+json" => Ok(Self::Merge(decode_merge(body)?)),
             "application/strategic-merge-patch+json" if call.resource.is_built_in() => {
-                Ok(Self::Strategic(decode_object(body)?))
+                Ok(Self::Strategic(decode_map(body).map_err(Status::bad_request)?))
             }
             "application/apply-patch+yaml" => Ok(Self::Apply(decode_yaml(body)?)),
             "application/strategic-merge-patch+json" => Err(Status::unsupported_media_type(&[
@@ -144,24 +157,43 @@ fn go_text(value: &Value) -> String {
 fn decode_yaml(body: &[u8]) -> Result<Decoded, Box<Status>> {
     let decoded = body::parse_yaml(body)
         .map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))?;
-    if !decoded.value.is_object() {
-        let message = "error decoding YAML: a configuration to apply must be an object";
-        return Err(Status::bad_request(message));
-    }
-    Ok(decoded)
+    let given = match &decoded.value {
+        Value::Null | Value::Object(_) => return Ok(decoded),
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    Err(Status::bad_request(format!(
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal \
+         {given} into Go value of type map[string]interface {{}}"
+    )))
 }
 
-fn decode_object(body: &[u8]) -> Result<Decoded, Box<Status>> {
-    let (value, duplicates) = crate::apiserver::duplicates::parse(body).map_err(|error| {
-        Status::bad_request(format!("error decoding patch: {}", go_error(body, &error)))
-    })?;
-    if !value.is_object() {
-        return Err(Status::bad_request(
-            "error decoding patch: json: cannot unmarshal value into Go value of type \
-             map[string]interface {}",
-        ));
+/// A merge patch; nothing at all is none.
+fn decode_merge(body: &[u8]) -> Result<Decoded, Box<Status>> {
+    if body.trim_ascii() == b"null" {
+        return Err(Status::bad_request("Invalid JSON Patch"));
     }
-    Ok(Decoded::new(value, duplicates))
+    decode_map(body).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+}
+
+/// Reads an object as Go reads a map: null is an empty one.
+fn decode_map(body: &[u8]) -> Result<Decoded, String> {
+    let (mut value, duplicates) =
+        crate::apiserver::duplicates::parse(body).map_err(|error| go_error(body, &error))?;
+    let given = match &value {
+        Value::Object(_) => return Ok(Decoded::new(value, duplicates)),
+        Value::Null => {
+            value = Value::Object(serde_json::Map::new());
+            return Ok(Decoded::new(value, duplicates));
+        }
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    Err(format!("json: cannot unmarshal {given} into Go value of type map[string]interface {{}}"))
 }
 
 impl Write<'_> {
@@ -182,10 +214,7 @@ impl Write<'_> {
                 false => None,
             };
             let mut new = patch.patched(call, &old)?;
-            let version = metadata::text(&new, "resourceVersion");
-            if !version.is_empty() && version != entry.revision.to_string() {
-                return Err(conflict(call));
-            }
+            check_version(call, metadata::text(&new, "resourceVersion"), &entry)?;
             self.warnings.clear();
             new = self
                 .admit(Decoded::new(new, patch.duplicates()))
@@ -203,26 +232,18 @@ impl Write<'_> {
     /// Applies a configuration, creating the object if there is none.
     async fn apply_patch(&mut self, decoded: Decoded) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
-        if self.options.field_manager.is_none() {
-            let cause = Cause::required("fieldManager", "is required for apply patch");
-            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
-        }
-        if !decoded.value["metadata"]["managedFields"].is_null() {
-            return Err(Status::bad_request("metadata.managedFields must be nil"));
-        }
-        let mut applied = decoded.value;
+        let Decoded { value: mut applied, duplicates, .. } = decoded;
+        let resource = &call.resource;
+        self.check_applied(&applied, (&resource.api_version, &resource.definition.kind))?;
         metadata::normalise(&mut applied).map_err(Status::bad_request)?;
         for _ in 0..ATTEMPTS {
             let Some(entry) = call.find() else {
-                return self.apply_new(&applied).await;
+                return self.apply_new(&applied, &duplicates).await;
             };
-            let version = metadata::text(&applied, "resourceVersion");
-            if !version.is_empty() && version != entry.revision.to_string() {
-                return Err(conflict(call));
-            }
+            check_version(call, metadata::text(&applied, "resourceVersion"), &entry)?;
             let old = conversion::tree(call.server, &call.resource, &entry).await?;
             self.warnings.clear();
-            let mut new = self.applied(Some(&old), &applied).await?;
+            let mut new = self.applied(Some(&old), &applied, &duplicates).await?;
             check_name(call, &new)?;
             set_namespace(call, &mut new)?;
             match self.replace(&entry, &old, new, Owner::Applied).await? {
@@ -233,7 +254,11 @@ impl Write<'_> {
         Err(conflict(call))
     }
 
-    async fn apply_new(&mut self, applied: &Value) -> Result<Response<Body>, Box<Status>> {
+    async fn apply_new(
+        &mut self,
+        applied: &Value,
+        duplicates: &[String],
+    ) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         if self.target != Target::Main {
             return Err(call.not_found());
@@ -246,7 +271,7 @@ impl Write<'_> {
             );
             return Err(Status::conflict_because(&call.group_resource(), &call.info.name, &why));
         }
-        let mut new = self.applied(None, applied).await?;
+        let mut new = self.applied(None, applied, duplicates).await?;
         check_name(call, &new)?;
         set_namespace(call, &mut new)?;
         self.insert(new, Owner::Applied).await
@@ -258,22 +283,56 @@ impl Write<'_> {
         &mut self,
         live: Option<&Value>,
         applied: &Value,
+        duplicates: &[String],
     ) -> Result<Value, Box<Status>> {
-        let definition = &self.call.resource.definition;
+        let mut new = self.apply(live, applied).await?;
+        let text = |field| metadata::text(applied, field);
+        self.misfit = Misfit::Applied(format!("{}/{}", text("namespace"), text("name")));
+        self.normalise(&mut new, Vec::new())?;
+        self.report_repeated(duplicates)?;
+        Ok(new)
+    }
+
+    /// Checks what an apply needs before anything is merged: a manager, no ownership of the
+    /// configuration's own, the right apiVersion and kind.
+    pub(in crate::apiserver) fn check_applied(
+        &self,
+        applied: &Value,
+        (api_version, wanted): (&str, &str),
+    ) -> Result<(), Box<Status>> {
+        if self.options.field_manager.is_none() {
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
+        }
         let text = |field: &str| applied[field].as_str().unwrap_or_default();
         let (given, kind) = (text("apiVersion"), text("kind"));
-        if given != &*self.call.resource.api_version || kind != &*definition.kind {
-            let group_version = if given.is_empty() { "/" } else { given };
-            let shown = if given.is_empty() || given.contains('/') {
-                group_version.to_owned()
-            } else {
-                format!("/{given}")
+        if given == api_version && kind == wanted {
+            return match &applied["metadata"]["managedFields"] {
+                Value::Null => Ok(()),
+                _ => Err(Status::bad_request("metadata.managedFields must be nil")),
             };
-            let message = format!("invalid object type: {shown}, Kind={kind}");
-            return Err(Status::bad_request(message));
         }
-        let mut new = self.apply(live, applied).await?;
-        self.normalise(&mut new, Vec::new())?;
-        Ok(new)
+        let shown = match given {
+            "" => "/".to_owned(),
+            _ if given.contains('/') => given.to_owned(),
+            _ => format!("/{given}"),
+        };
+        Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")))
+    }
+
+    /// Refuses or mentions keys of the configuration that were set again; the last one counts.
+    fn report_repeated(&mut self, repeated: &[String]) -> Result<(), Box<Status>> {
+        if repeated.is_empty() {
+            return Ok(());
+        }
+        let why = format!("error converting YAML to JSON: {}", yaml::strict_error(repeated));
+        match self.options.validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => self.warnings.push(why.replace('\n', " ")),
+            FieldValidation::Strict => {
+                return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
+            }
+        }
+        Ok(())
     }
 }

@@ -1,16 +1,19 @@
 //! What all writes share: the request's options, the checks every object passes.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::metadata;
 use super::misfit::Misfit;
+use super::{custom, metadata};
+use crate::apiserver::admission::{self, Operation};
 use crate::apiserver::body::Decoded;
-use crate::apiserver::negotiate::{self, Accepted};
+use crate::apiserver::duplicates;
+use crate::apiserver::negotiate::Accepted;
 use crate::apiserver::options::{FieldValidation, WriteOptions};
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
-use crate::apiserver::strategy::Change;
+use crate::apiserver::strategy::{self, Change};
 use crate::machinery::cel;
 use crate::machinery::omitted;
 use crate::machinery::schema::{self, Node, NodeType, Schema};
@@ -61,6 +64,8 @@ pub(in crate::apiserver) struct Write<'a> {
     pub(super) accepted: Accepted,
     /// What a body that does not fit the kind is answered with.
     pub(super) misfit: Misfit,
+    /// The body, if it is a JSON text: complaints about it come in its order.
+    pub(super) text: Option<Bytes>,
     /// Texts of `Warning` headers.
     pub(super) warnings: Vec<String>,
     /// The stored object's `managedFields`, if a patch that leaves them alone took them out of it:
@@ -80,8 +85,9 @@ impl<'a> Write<'a> {
             options: WriteOptions::parse(call.info, options_kind)?,
             target,
             now: call.server.clock().now(),
-            accepted: negotiate::negotiate(call.headers)?,
+            accepted: call.accepted()?,
             misfit: Misfit::Body,
+            text: None,
             warnings: Vec::new(),
             ownership: None,
         })
@@ -116,15 +122,22 @@ impl<'a> Write<'a> {
     pub(super) fn normalise(
         &mut self,
         object: &mut Value,
-        duplicates: Vec<String>,
+        repeated: Vec<String>,
     ) -> Result<(), Box<Status>> {
         let definition = &self.call.resource.definition;
         let mut unknown = metadata::prune(object);
         unknown.extend(schema::prune(&definition.schema, object));
         unknown.sort();
-        metadata::normalise(object).map_err(|why| self.undecodable(&why, object))?;
-        let mut odd = duplicates;
+        self.coerce(object).map_err(|why| self.undecodable(&why, object))?;
+        let mut odd = repeated;
         odd.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+        // Custom resources are pruned after they were decoded, which sorts.
+        if let Some(text) = &self.text
+            && self.call.resource.is_built_in()
+            && odd.len() > 1
+        {
+            odd = duplicates::in_text_order(text, odd);
+        }
         self.report(odd, object)?;
         let repeated = metadata::remove_duplicate_owners(object);
         if !repeated.is_empty() {
@@ -142,6 +155,18 @@ impl<'a> Write<'a> {
         schema::default(&definition.schema, object);
         (self.call.resource.rules.default)(object);
         Ok(())
+    }
+
+    /// Brings metadata into form, the object's own and those of objects embedded in it.
+    fn coerce(&self, object: &mut Value) -> Result<(), String> {
+        let definition = &self.call.resource.definition;
+        let own = metadata::normalise(object);
+        if self.call.resource.is_built_in() {
+            let (theirs, kind) = ("field ObjectMeta.metadata of", &definition.kind);
+            return own.map_err(|why| why.replace(theirs, &format!("field {kind}.metadata of")));
+        }
+        own.map_err(|why| custom::metadata_error(&why))?;
+        custom::coerce(&definition.schema, object)
     }
 
     /// Refuses, mentions or ignores odd fields, as the client wants.
@@ -184,15 +209,29 @@ impl<'a> Write<'a> {
             self.validate_custom(new, old, &mut causes);
         }
         let change = Change { new, old, target: self.target };
-        causes.extend((self.call.resource.rules.validate)(&change));
+        let validate = self.call.resource.rules.validate;
+        let found = validate(&change);
+        if old.is_some() && !found.is_empty() && is_checked_twice(&self.call.resource, self.target)
+        {
+            causes.extend(validate(&Change { old: None, ..change }));
+        }
+        causes.extend(found);
+        if !self.call.server.options().allow_privileged {
+            causes.extend(strategy::privileged::check(&self.call.resource, &change));
+        }
         // Rules beyond the schema take it for granted, as webhooks do: they come after it.
+        let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         if let Some(validate) = definition.strategy.validate
             && causes.is_empty()
+            && !admission::are_checks_replaced(self.call, operation)
         {
             causes.extend(validate(new, old));
         }
         self.refuse(new, causes)?;
         self.warnings.extend((self.call.resource.rules.warnings)(&change));
+        if !self.call.resource.is_built_in() && self.target != Target::Status {
+            self.warnings.extend(custom::finalizer_warnings(new, old));
+        }
         Ok(())
     }
 
@@ -203,6 +242,12 @@ impl<'a> Write<'a> {
             Some(old) => schema::validate_update(schema, new, old),
             None => schema::validate(schema, new),
         });
+        if let Some(paths) = &self.call.resource.definition.subresources.scale {
+            causes.extend(custom::validate_scale(paths, new, self.target));
+        }
+        if self.target != Target::Status {
+            causes.extend(custom::validate_embedded(schema, new));
+        }
         let outcome = cel::rules::evaluate(schema, new, old, causes);
         causes.extend(outcome.causes);
         self.warnings.extend(outcome.warnings);
@@ -218,6 +263,21 @@ impl<'a> Write<'a> {
         // Events are the core group's in whatever group they are written.
         Err(Status::invalid(&self.call.resource.key.group, &definition.kind, name, causes))
     }
+}
+
+/// Whether upstream checks a changed object of the kind as a new one and as a changed one, and
+/// reports both. (kubernetes 1.36: ValidateUpdate of the strategies under pkg/registry)
+fn is_checked_twice(resource: &Resource, target: Target) -> bool {
+    if target != Target::Main || !resource.is_built_in() {
+        return false;
+    }
+    let definition = &resource.definition;
+    matches!(
+        (&*definition.group, &*definition.kind),
+        ("", "ReplicationController")
+            | ("apps", "DaemonSet" | "ReplicaSet")
+            | ("rbac.authorization.k8s.io", _)
+    )
 }
 
 /// Brings an object that admission changed into the form of one that was just decoded.
@@ -274,23 +334,51 @@ fn check_kind(call: &Call<'_>, misfit: &Misfit, value: &mut Value) -> Result<(),
         {
             return Err(misfit.wrong_kind(call, object));
         }
-    } else if given_kind.is_empty() {
-        let shown = Value::Object(object.clone());
-        return Err(Status::bad_request(format!("Object 'Kind' is missing in '{shown}'")));
-    } else if given_version.is_empty() {
-        let shown = Value::Object(object.clone());
-        return Err(Status::bad_request(format!("Object 'apiVersion' is missing in '{shown}'")));
-    } else if given_version != api_version {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({given_version}) does not match the expected API version \
-             ({api_version})"
-        )));
-    } else if given_kind != &*definition.kind {
-        return Err(misfit.wrong_kind(call, object));
+    } else {
+        check_custom_kind(call, misfit, object)?;
     }
     object.insert("kind".to_owned(), (*definition.kind).into());
     object.insert("apiVersion".to_owned(), api_version.into());
     Ok(())
+}
+
+/// Custom resources are of one Go type: bodies are held to their version, the rest is validation's.
+fn check_custom_kind(
+    call: &Call<'_>,
+    misfit: &Misfit,
+    object: &Map<String, Value>,
+) -> Result<(), Box<Status>> {
+    let (definition, api_version) = (&call.resource.definition, &*call.resource.api_version);
+    let (kind, version) = (text(object, "kind"), text(object, "apiVersion"));
+    for (field, given) in [("Kind", kind), ("apiVersion", version)] {
+        if !given.is_empty() {
+            continue;
+        }
+        let shown = Value::Object(object.clone());
+        let why = format!("Object '{field}' is missing in '{shown}'");
+        return Err(match misfit {
+            Misfit::Body => Status::bad_request(why),
+            _ => misfit.refusal(definition, &why, &shown),
+        });
+    }
+    if version != api_version && *misfit == Misfit::Body {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version \
+             ({api_version})"
+        )));
+    }
+    let wanted = [("kind", kind, &*definition.kind), ("apiVersion", version, api_version)];
+    let wrong = wanted.into_iter().filter(|(_, given, wanted)| given != wanted);
+    let causes: Vec<Cause> = wrong
+        .map(|(field, given, wanted)| {
+            Cause::invalid(field, &given.into(), &format!("must be {wanted}"))
+        })
+        .collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = object.get("metadata").and_then(|metadata| metadata["name"].as_str());
+    Err(Status::invalid(&definition.group, kind, name.unwrap_or_default(), causes))
 }
 
 fn text<'a>(object: &'a Map<String, Value>, field: &str) -> &'a str {
@@ -339,5 +427,57 @@ fn zero(node: Node<'_>) -> Option<Value> {
             Some("0".into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    fn pod() -> Schema {
+        let mut definitions = builtin::definitions().into_iter();
+        definitions.find(|definition| &*definition.kind == "Pod").unwrap().schema
+    }
+
+    /// What a webhook's patch may leave behind.
+    #[test]
+    fn changed_objects_are_left_as_go_would_write_them() {
+        let mut object = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "p", "annotations": {"a": ""}, "creationTimestamp": null},
+            "spec": {
+                "nodeName": "", "priority": 0, "nodeSelector": null, "tolerations": [],
+                "containers": [{"name": "c", "image": "", "args": [], "resources": {
+                    "limits": {"cpu": "1000m", "memory": "1024Ki"}, "requests": {"cpu": "0.5"},
+                }}],
+            },
+            "status": {"startTime": "2026-01-01T02:00:00.5+02:00"},
+        });
+        decode_as_go(&pod(), &mut object).unwrap();
+        let expected = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "p", "annotations": {"a": ""}},
+            "spec": {
+                "priority": 0,
+                "containers": [{"name": "c", "resources": {
+                    "limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "500m"},
+                }}],
+            },
+            "status": {"startTime": "2026-01-01T00:00:00Z"},
+        });
+        assert_eq!(object, expected);
+        let once = object.clone();
+        decode_as_go(&pod(), &mut object).unwrap();
+        assert_eq!(object, once);
+    }
+
+    #[test]
+    fn changed_objects_that_do_not_fit_are_refused_in_the_words_of_gos_decoder() {
+        let mut object = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"priority": "high"}});
+        let why = decode_as_go(&pod(), &mut object).unwrap_err();
+        assert!(why.contains("json: cannot unmarshal string into Go"), "{why}");
     }
 }

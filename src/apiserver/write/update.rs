@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::create::{Owner, set_namespace};
 use super::pipeline::{Target, Write};
 use super::{commit, encode, generation, kinds, metadata};
-use crate::apiserver::admission::Operation;
+use crate::apiserver::admission::{self, Operation};
 use crate::apiserver::profile::Resource;
 use crate::apiserver::route::Call;
 use crate::apiserver::{body, conversion};
-use crate::machinery::status::{Cause, Precondition, Status};
+use crate::machinery::status::{Cause, Precondition, Status, quote};
 use crate::store::{Draft, Entry, WriteError};
 
 /// Times that a write without a resourceVersion starts over after a conflict.
@@ -37,6 +37,7 @@ pub(in crate::apiserver) async fn update(
     let mut write = Write::new(call, target, "UpdateOptions")?;
     let bytes = body::read(body).await?;
     let decoded = body::decode(call.headers, &bytes, &call.resource.definition.kind)?;
+    write.text = body::is_json(call.headers).then(|| bytes.clone());
     let object = write.admit(decoded)?;
     write.put(object).await
 }
@@ -45,7 +46,16 @@ impl Write<'_> {
     /// Replaces the named object by a normalised one, or creates it where that is allowed.
     pub(in crate::apiserver) async fn put(
         &mut self,
+        object: Value,
+    ) -> Result<Response<Body>, Box<Status>> {
+        self.put_as(object, Owner::Update).await
+    }
+
+    /// The same where ownership may have been recorded.
+    pub(in crate::apiserver) async fn put_as(
+        &mut self,
         mut object: Value,
+        owner: Owner,
     ) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         check_name(call, &object)?;
@@ -62,11 +72,10 @@ impl Write<'_> {
             check_uid(call, &object, &entry)?;
             if version.is_empty() {
                 self.check_unconditional()?;
-            } else if version != entry.revision.to_string() {
-                return Err(conflict(call));
             }
+            check_version(call, &version, &entry)?;
             let old = conversion::tree(call.server, &call.resource, &entry).await?;
-            match self.replace(&entry, &old, object.clone(), Owner::Update).await? {
+            match self.replace(&entry, &old, object.clone(), owner).await? {
                 Outcome::Answered(response) => return Ok(response),
                 Outcome::Raced if version.is_empty() => {}
                 Outcome::Raced => return Err(conflict(call)),
@@ -111,7 +120,9 @@ impl Write<'_> {
             kinds::fill_zeros(resource, &mut new);
         }
         (resource.rules.drop_disabled)(&mut new);
-        if let Some(default) = resource.definition.strategy.default {
+        if let Some(default) = resource.definition.strategy.default
+            && !admission::are_defaults_replaced(call, Operation::Update)
+        {
             default(&mut new, Some(old));
         }
         if !matches!(self.target, Target::Status | Target::Finalize)
@@ -181,6 +192,24 @@ pub(super) fn raise_generation(object: &mut Value) {
     object["metadata"]["generation"] = (generation + 1).into();
 }
 
+/// A resourceVersion in the body must be a number and the object's.
+pub(super) fn check_version(
+    call: &Call<'_>,
+    version: &str,
+    entry: &Entry,
+) -> Result<(), Box<Status>> {
+    if version.is_empty() || version == entry.revision.to_string() {
+        return Ok(());
+    }
+    if version.parse::<u64>().is_err() {
+        let digits = version.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if digits { "value out of range" } else { "invalid syntax" };
+        let shown = quote(version);
+        return Err(Status::unknown(format!("strconv.ParseUint: parsing {shown}: {why}")));
+    }
+    Err(conflict(call))
+}
+
 /// 409 for a stale resourceVersion.
 pub(super) fn conflict(call: &Call<'_>) -> Box<Status> {
     commit::count(&call.server.counters().conflicts);
@@ -188,7 +217,7 @@ pub(super) fn conflict(call: &Call<'_>) -> Box<Status> {
 }
 
 /// The body must name the object of the path.
-pub(super) fn check_name(call: &Call<'_>, object: &Value) -> Result<(), Box<Status>> {
+pub(in crate::apiserver) fn check_name(call: &Call<'_>, object: &Value) -> Result<(), Box<Status>> {
     let wanted = &call.info.name;
     match metadata::text(object, "name") {
         "" => Err(Status::bad_request(format!(

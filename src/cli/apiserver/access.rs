@@ -9,8 +9,9 @@ use crate::embed::{Access, AuthorizationMode, PublicKey, SigningKey, StaticToken
 /// Modes of `--authorization-mode`. (kubernetes 1.36: pkg/kubeapiserver/authorizer/modes)
 const MODES: [&str; 6] = ["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"];
 
-/// What the flags say. Without `--authorization-mode` roles decide, where kube-apiserver would
-/// allow everything; `Node`, which narrows what Nodes may, counts as RBAC.
+/// What the flags say. Without `--authorization-mode` everything is allowed, and nobody is
+/// anonymous then, as of kube-apiserver; `Node`, which narrows what Nodes may, counts as RBAC.
+/// (kubernetes 1.36: pkg/kubeapiserver/options/authentication.go, ApplyAuthorization)
 ///
 /// # Errors
 /// kube-apiserver's words for an unknown mode; which file cannot be read, and why.
@@ -33,8 +34,14 @@ pub(super) fn of(flags: &Flags) -> Result<Access, String> {
     if let Some(path) = flags.last("token-auth-file") {
         access.tokens = StaticToken::parse_file(&certificates::read(path)?)?;
     }
-    access.anonymous = flags.last("anonymous-auth") != Some("false");
+    access.anonymous = flags.last("anonymous-auth") != Some("false") && !allows_all(flags);
     Ok(access)
+}
+
+/// Whether everything is allowed in the end.
+fn allows_all(flags: &Flags) -> bool {
+    let modes = flags.list("authorization-mode");
+    modes.is_empty() || modes.contains(&"AlwaysAllow")
 }
 
 /// The first mode that has an answer to everything decides in the end.
@@ -44,9 +51,9 @@ fn mode(flags: &Flags) -> Result<AuthorizationMode, String> {
         return Err(format!("authorization-mode \"{mode}\" is not a valid mode"));
     }
     let asks = |mode: &str| modes.contains(&mode);
-    let has_roles = modes.is_empty() || asks("RBAC") || asks("Node");
+    let has_roles = asks("RBAC") || asks("Node");
     Ok(match () {
-        () if asks("AlwaysAllow") => AuthorizationMode::AlwaysAllow,
+        () if allows_all(flags) => AuthorizationMode::AlwaysAllow,
         () if has_roles => AuthorizationMode::Rbac,
         () => AuthorizationMode::AlwaysDeny,
     })
@@ -64,7 +71,9 @@ mod tests {
     #[test]
     fn modes_decide_in_the_end() {
         let mode = |text: &str| parse(text).unwrap().mode;
-        assert_eq!(mode(""), AuthorizationMode::Rbac);
+        assert_eq!(mode(""), AuthorizationMode::AlwaysAllow);
+        assert!(!parse("").unwrap().anonymous, "nobody is anonymous where everybody may");
+        assert!(parse("--authorization-mode=RBAC").unwrap().anonymous);
         assert_eq!(mode("--authorization-mode=Node,RBAC"), AuthorizationMode::Rbac);
         assert_eq!(mode("--authorization-mode=RBAC,AlwaysAllow"), AuthorizationMode::AlwaysAllow);
         assert_eq!(mode("--authorization-mode=AlwaysDeny"), AuthorizationMode::AlwaysDeny);

@@ -16,11 +16,14 @@ enum Takes {
 
 /// Flags that have an effect, with what they do.
 const USED: &[(&str, Takes, &str)] = &[
+    ("allow-privileged", Takes::Bool, "Whether containers may be privileged; default false"),
     ("anonymous-auth", Takes::Bool, "Whether requests without credentials are answered at all"),
-    ("authorization-mode", Takes::Value, "RBAC, AlwaysAllow or AlwaysDeny, in order"),
+    ("authorization-mode", Takes::Value, "RBAC, AlwaysAllow (default) or AlwaysDeny"),
     ("bind-address", Takes::Value, "Address to listen on; 127.0.0.1 without it"),
     ("cert-dir", Takes::Value, "Where apiserver.crt and apiserver.key are, or are written to"),
     ("client-ca-file", Takes::Value, "Authorities of client certificates, PEM"),
+    ("disable-admission-plugins", Takes::Value, "Admission plug-ins to switch off"),
+    ("enable-admission-plugins", Takes::Value, "Admission plug-ins to switch on"),
     ("help", Takes::Bool, "Show this"),
     ("secure-port", Takes::Value, "Port; 0 takes any free one, which is printed; default 6443"),
     ("service-account-issuer", Takes::Value, "Issuer of service account tokens"),
@@ -36,7 +39,7 @@ const USED: &[(&str, Takes, &str)] = &[
 
 /// Boolean flags of kube-apiserver that have no effect here.
 const IGNORED_BOOL: &str = "
-    aggregator-reject-forwarding-redirect allow-privileged audit-log-batch-throttle-enable
+    aggregator-reject-forwarding-redirect audit-log-batch-throttle-enable
     audit-log-compress audit-log-truncate-enabled audit-webhook-batch-throttle-enable
     audit-webhook-truncate-enabled contention-profiling disable-http2-serving
     emulation-forward-compatible enable-aggregator-routing enable-bootstrap-token-auth
@@ -67,8 +70,8 @@ const IGNORED_VALUE: &str = "
     coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
     coordinated-leadership-retry-period cors-allowed-origins debug-socket-path
     default-not-ready-toleration-seconds default-unreachable-toleration-seconds
-    default-watch-cache-size delete-collection-workers disable-admission-plugins disabled-metrics
-    enable-admission-plugins egress-selector-config-file
+    default-watch-cache-size delete-collection-workers disabled-metrics
+    egress-selector-config-file
     emulated-version encryption-provider-config endpoint-reconciler-type etcd-cafile etcd-certfile
     etcd-compaction-interval etcd-count-metric-poll-period etcd-db-metric-poll-interval
     etcd-healthcheck-timeout etcd-keyfile etcd-prefix etcd-readycheck-timeout etcd-servers

@@ -9,7 +9,7 @@ use super::{access, certificates};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::signals::Signals;
 use crate::cli::{child, output};
-use crate::embed::{ControlPlane, KUBERNETES_VERSION, ServiceRange};
+use crate::embed::{AdmissionPlugins, ControlPlane, KUBERNETES_VERSION, ServiceRange};
 use crate::playground::write_private;
 use crate::tui::text::printable;
 
@@ -83,6 +83,8 @@ impl Plan {
             .address(address)
             .port(port)
             .access(access::of(flags)?)
+            .admission_plugins(plugins(flags)?)
+            .allow_privileged(flags.is_set("allow-privileged"))
             .without_controllers();
         if let Some(serving) = certificates::serving(flags, address)? {
             builder = builder.serving_certificate(serving);
@@ -110,6 +112,13 @@ impl Plan {
             error => CliError::other(error),
         })
     }
+}
+
+/// What the flags say about admission plug-ins.
+fn plugins(flags: &Flags) -> Result<AdmissionPlugins, String> {
+    let (enable, disable) =
+        (flags.list("enable-admission-plugins"), flags.list("disable-admission-plugins"));
+    AdmissionPlugins::parse(&enable, &disable)
 }
 
 /// The administrator's kubeconfig on disk.
@@ -152,6 +161,11 @@ fn announce(flags: &Flags, server: &ControlPlane, kubeconfig: Option<&Kubeconfig
     if !ignored.is_empty() {
         let names: Vec<String> = ignored.iter().map(|name| format!("--{name}")).collect();
         eprintln!("no effect here: {}", printable(&names.join(" ")));
+    }
+    let plugins = plugins(flags).unwrap_or_default();
+    let plugins: Vec<&str> = plugins.without_effect().collect();
+    if !plugins.is_empty() {
+        eprintln!("no effect here: admission plug-ins {}", printable(&plugins.join(" ")));
     }
     let kubeconfig = kubeconfig.map(|file| format!(" kubeconfig={}", file.path.display()));
     let kubeconfig = kubeconfig.unwrap_or_default();

@@ -7,10 +7,10 @@ fn parse(line: &str) -> Result<Flags, String> {
 
 #[test]
 fn values_follow_in_both_of_pflags_ways() {
-    let flags = parse("--secure-port=0 --bind-address 127.0.0.1 --allow-privileged -v=2").unwrap();
+    let flags = parse("--secure-port=0 --bind-address 127.0.0.1 --profiling -v=2").unwrap();
     assert_eq!(flags.last("secure-port"), Some("0"));
     assert_eq!(flags.last("bind-address"), Some("127.0.0.1"));
-    assert_eq!(flags.ignored(), ["allow-privileged", "v"]);
+    assert_eq!(flags.ignored(), ["profiling", "v"]);
     let flags = parse("--secure-port=1 --secure-port=2 -- kubectl get --raw /").unwrap();
     assert_eq!(flags.last("secure-port"), Some("2"));
     assert_eq!(flags.command, ["kubectl", "get", "--raw", "/"]);

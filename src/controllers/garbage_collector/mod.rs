@@ -124,6 +124,10 @@ impl GarbageCollector {
         }
         let has = |finalizer: &str| entry.meta.finalizers.iter().any(|name| **name == *finalizer);
         let has_dependents = || self.server.store().has_dependents(&entry.meta.uid);
+        if !waiting.is_empty() && self.closes_a_circle(&entry) {
+            let patch = without_blocking(&entry);
+            return self.unblock_and_delete(object, &entry, (&resource, &patch)).await;
+        }
         let policy = if has(ORPHAN_FINALIZER) {
             PropagationPolicy::Orphan
         } else if has(FOREGROUND_FINALIZER) || (!waiting.is_empty() && has_dependents()) {
@@ -132,6 +136,30 @@ impl GarbageCollector {
             PropagationPolicy::Background
         };
         objects::delete(&self.client, &resource, object, &entry.meta.uid, policy).await
+    }
+
+    /// Whether a dependent waits for this object in turn: then nobody would ever be the first to go.
+    fn closes_a_circle(&self, entry: &Entry) -> bool {
+        self.server.store().dependents(&entry.meta.uid).iter().any(|dependent| {
+            self.entry(dependent).is_some_and(|dependent| owners::waits(&dependent.meta))
+        })
+    }
+
+    /// Lets the owners go before this object, which goes in foreground as well.
+    /// (kubernetes 1.36: garbagecollector.go, attemptToDeleteItem, unblockOwnerReferences)
+    async fn unblock_and_delete(
+        &mut self,
+        object: &ObjectRef,
+        entry: &Entry,
+        (resource, patch): (&kube::core::ApiResource, &Value),
+    ) -> Result<(), ClientError> {
+        objects::patch(&self.client, resource, object, patch).await?;
+        let policy = PropagationPolicy::Foreground;
+        objects::delete(&self.client, resource, object, &entry.meta.uid, policy).await?;
+        for owner in self.waiting.remove(&*entry.meta.uid).unwrap_or_default() {
+            self.release_foreground(&owner).await?;
+        }
+        Ok(())
     }
 
     /// First step of foreground deletion: dependents go, and the owner as soon as no dependent
@@ -246,6 +274,18 @@ impl GarbageCollector {
             Ok(())
         }
     }
+}
+
+/// A patch after which an object blocks the deletion of none of its owners.
+fn without_blocking(entry: &Entry) -> Value {
+    let object: Value = serde_json::from_slice(&entry.raw).unwrap_or_default();
+    let mut references = object["metadata"]["ownerReferences"].clone();
+    for reference in references.as_array_mut().into_iter().flatten() {
+        reference["blockOwnerDeletion"] = false.into();
+    }
+    json!({"metadata": {
+        "resourceVersion": entry.revision.to_string(), "ownerReferences": references,
+    }})
 }
 
 /// A patch that drops the references to owners with these uids, if nobody wrote the object since.

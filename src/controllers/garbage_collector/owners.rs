@@ -43,7 +43,8 @@ fn owner(
     store.get(&place.resource, &place.namespace, &place.name)
 }
 
-fn waits(owner: &Meta) -> bool {
+/// Whether an object waits for its dependents to go.
+pub(super) fn waits(owner: &Meta) -> bool {
     owner.deletion_timestamp.is_some()
         && owner.finalizers.iter().any(|finalizer| **finalizer == *FOREGROUND_FINALIZER)
 }

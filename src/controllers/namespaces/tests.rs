@@ -84,3 +84,41 @@ async fn namespace_waits_for_finalizers_and_says_so() {
     test.client.merge_patch::<ConfigMap>(&ObjectKey::new("a", "m"), "", &patch).await.unwrap();
     test.until("the namespace goes", async |test| test.namespace("a").await.is_none()).await;
 }
+
+/// Creates an object in a namespace, deletes the namespace and makes it anew: it is empty then.
+async fn goes_with_its_namespace(resource: &kube::core::ApiResource, mut object: Value) {
+    let test = TestServer::start().await;
+    for namespace in ["a", "b"] {
+        create(&test, namespace).await;
+        object["metadata"] = json!({"name": "x", "namespace": namespace});
+        test.client.create_dynamic(resource, &object).await.unwrap();
+    }
+    delete(&test, "a").await;
+    test.until("the namespace goes", async |test| test.namespace("a").await.is_none()).await;
+    create(&test, "a").await;
+    let count = async |namespace: &str| {
+        let kube = test.client.kube().clone();
+        let api: Api<DynamicObject> = Api::namespaced_with(kube, namespace, resource);
+        api.list(&ListParams::default()).await.unwrap().items.len()
+    };
+    assert_eq!((count("a").await, count("b").await), (0, 1));
+}
+
+#[tokio::test]
+async fn spec_66_pods_go_with_their_namespace() {
+    let resource = kube::core::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    goes_with_its_namespace(&resource, pod).await;
+}
+
+#[tokio::test]
+async fn spec_67_services_go_with_their_namespace() {
+    let resource = kube::core::ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&());
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "spec": {"selector": {"app": "x"}, "ports": [{"port": 80}]},
+    });
+    goes_with_its_namespace(&resource, service).await;
+}

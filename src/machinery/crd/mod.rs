@@ -68,8 +68,30 @@ fn check_rules(crd: &Value) -> Vec<Cause> {
             true => "spec.validation.openAPIV3Schema".to_owned(),
             false => format!("spec.versions[{number}].schema.openAPIV3Schema"),
         };
-        let schema = schema::compile(&version["schema"]["openAPIV3Schema"]);
-        causes.extend(cel::rules::check(&schema, &prefix));
+        let document = &version["schema"]["openAPIV3Schema"];
+        let found = cel::rules::check(&schema::compile(document), &prefix);
+        if found.is_empty() {
+            causes.extend(check_defaults(document, &prefix));
+        }
+        causes.extend(found);
+    }
+    causes
+}
+
+/// What rules that compile say against the defaults of a schema.
+/// (kubernetes 1.36: apiextensions-apiserver pkg/apiserver/schema/defaulting/validation.go)
+fn check_defaults(document: &Value, prefix: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (path, schema, value) in schema::defaults(document, prefix) {
+        let found = cel::rules::evaluate(&schema, &value, Some(&value), &[]).causes;
+        causes.extend(found.into_iter().map(|mut cause| {
+            cause.field = match cause.field.as_str() {
+                "" | "<nil>" => path.clone(),
+                inner if inner.starts_with('[') => format!("{path}{inner}"),
+                inner => format!("{path}.{inner}"),
+            };
+            cause
+        }));
     }
     causes
 }

@@ -13,7 +13,7 @@ use super::others::Others;
 use super::remove::remove;
 use super::shape::Shape;
 use super::typecheck;
-use super::update::{own_changes, put_managed_fields, take_managed_fields, unowned};
+use super::update::{UNOWNED, own_changes, put_managed_fields, take_managed_fields};
 use crate::machinery::field_path;
 use crate::machinery::gvk::split_api_version;
 use crate::machinery::schema::Node;
@@ -65,7 +65,8 @@ pub fn apply(
             Some(FieldSet::from_json(&Value::Object(last.fields)))
         }
     };
-    let set = FieldSet::from_value(&config, shape);
+    let reset = writer.reset_fields();
+    let set = FieldSet::from_value(&config, shape).recursive_difference(&reset);
     let mut managers: Vec<(Entry, FieldSet)> = list.into_iter().map(with_fields).collect();
 
     let mut result = match last {
@@ -85,14 +86,16 @@ pub fn apply(
         last_applied::KUBECTL => last_applied::uncontested(&object, writer.api_version, schema),
         _ => None,
     };
-    settle(&mut managers, (&comparison, others), force, uncontested)?;
+    let mut contested = comparison.clone();
+    contested.exclude(&reset);
+    settle(&mut managers, (&contested, others), force, uncontested)?;
 
-    own.fields = match set.difference(&unowned()).to_json() {
+    own.fields = match set.difference(&UNOWNED).to_json() {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
     if !comparison.is_empty() || live.is_none() {
-        own.time = Some(writer.now.to_owned());
+        own.time = writer.time();
     }
     let entries = managers.into_iter().map(|(entry, set)| Entry {
         fields: set.to_json().as_object().cloned().unwrap_or_default(),

@@ -25,6 +25,13 @@ impl Comparison {
     pub fn is_empty(&self) -> bool {
         self.removed.is_empty() && self.modified.is_empty() && self.added.is_empty()
     }
+
+    /// Forgets what happened to some fields and below them.
+    pub(super) fn exclude(&mut self, fields: &FieldSet) {
+        for set in [&mut self.removed, &mut self.modified, &mut self.added] {
+            *set = set.recursive_difference(fields);
+        }
+    }
 }
 
 /// Compares two objects of one kind; either may be null or lack anything. `metadata.managedFields`
@@ -43,6 +50,9 @@ struct Walker {
 }
 
 const NULL: Value = Value::Null;
+
+/// Levels at which maps are compared as a whole before they are walked.
+const COMPARED_DEPTH: usize = 2;
 
 impl Walker {
     fn walk(&mut self, before: Option<&Value>, after: Option<&Value>, shape: Shape<'_>) {
@@ -132,8 +142,10 @@ impl Walker {
             .map(|(name, value)| (name, Some(value), new.and_then(|new| new.get(name))))
             .chain(only_new.map(|(name, value)| (name, None, Some(value))));
         for (name, mut was, mut is) in pairs {
-            // Most fields are equal; they should not cost a path element. Maps are left to the walk.
-            if was.is_some_and(|was| !was.is_object()) && was == is {
+            // Most fields are equal; they should not cost a path element. Maps are left to the walk,
+            // but for those near the root: most writes leave all of a spec or of a status alone.
+            let is_compared = self.path.len() < COMPARED_DEPTH;
+            if was.is_some_and(|was| is_compared || !was.is_object()) && was == is {
                 continue;
             }
             // What Go always writes is there even if our JSON leaves it out, provided that what

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Writer;
+use crate::machinery::field_path::PathElement;
 
 /// Update entries beyond this are folded into `ancient-changes`.
 const UPDATES_MAX: usize = 10;
@@ -83,6 +84,25 @@ pub fn check(list: &Value) -> Result<(), String> {
         return Ok(());
     }
     decode(list.clone()).map(|_| ())
+}
+
+/// Whether the fields of all entries of a list are paths; elements of a kind that is not known are.
+/// (structured-merge-diff: fieldpath/serialize-pe.go)
+pub(super) fn has_paths(list: &Value) -> bool {
+    fn are_paths(fields: &Value) -> bool {
+        let Value::Object(fields) = fields else { return true };
+        fields.iter().all(|(key, below)| {
+            let known = match key.split_at_checked(2) {
+                Some(("f:", _)) => true,
+                Some(("v:" | "k:" | "i:", _)) => PathElement::parse(key).is_some(),
+                Some((kind, _)) => kind.ends_with(':'),
+                None => key == ".",
+            };
+            known && are_paths(below)
+        })
+    }
+    let entries = list.as_array().into_iter().flatten();
+    entries.map(|entry| &entry["fieldsV1"]).all(are_paths)
 }
 
 /// Reads a list of entries. The error says what is malformed.

@@ -182,8 +182,10 @@ impl FieldSet {
         for (key, below) in map {
             let Some(element) = PathElement::parse(key) else { continue };
             let node = out.nodes.entry(element).or_default();
-            node.member |= is_member(below);
-            node.children.extend(&Self::from_json(below));
+            let children = Self::from_json(below);
+            // Nothing but unknown elements is as good as nothing.
+            node.member |= is_member(below) || children.is_empty();
+            node.children.extend(&children);
         }
         out
     }

@@ -94,7 +94,13 @@ mod tests {
     }
 
     fn writer(manager: &str) -> Writer<'_> {
-        Writer { manager, subresource: "", api_version: "v1", now: "2026-01-01T00:00:00Z" }
+        Writer {
+            manager,
+            subresource: "",
+            api_version: "v1",
+            now: "2026-01-01T00:00:00Z",
+            reset: &[],
+        }
     }
 
     fn map(data: &Value) -> Value {

@@ -37,7 +37,7 @@ fn widget() -> Schema {
 }
 
 fn writer<'a>(manager: &'a str, now: &'a str) -> Writer<'a> {
-    Writer { manager, subresource: "", api_version: "g/v1", now }
+    Writer { manager, subresource: "", api_version: "g/v1", now, reset: &[] }
 }
 
 fn object(spec: Value) -> Value {
@@ -549,7 +549,7 @@ proptest! {
         }
         let mut bare = live.clone();
         bare["metadata"].as_object_mut().unwrap().remove("managedFields");
-        let all = compare(&Value::Null, &bare, case.schema.root()).added.difference(&update::unowned());
+        let all = compare(&Value::Null, &bare, case.schema.root()).added.difference(&update::UNOWNED);
         let uid = [crate::machinery::field_path::PathElement::field("metadata")];
         prop_assert!(!all.contains(&uid));
         prop_assert_eq!(owned, all);

@@ -1,5 +1,7 @@
 //! Field ownership of writes that are not apply: what a writer changes becomes its own.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::Writer;
@@ -18,8 +20,7 @@ use crate::machinery::schema::Node;
 /// empty entry) resets ownership. Through a subresource, the client's entries are ignored. An
 /// object without any entry stays untracked until it is applied to or created.
 ///
-/// Server-owned metadata is never owned. Fields that the write cannot change (status, or all but
-/// status) must be equal in both objects already.
+/// Server-owned metadata is never owned, nor is what the write cannot set ([`Writer::reset`]).
 pub fn update(before: &Value, after: &mut Value, writer: &Writer<'_>, schema: Node<'_>) {
     update_across(before, after, writer, (schema, &Others::new()));
 }
@@ -85,6 +86,10 @@ fn choose(sent: Option<Value>, stored: Option<&Value>) -> Vec<Entry> {
     if sent.as_ref().is_some_and(reset_requested) {
         return Vec::new();
     }
+    // What a patch sends back unchanged was checked when it came.
+    if sent.as_ref() != stored && sent.as_ref().is_some_and(|sent| !entries::has_paths(sent)) {
+        return entries::decode(stored.cloned().unwrap_or_default()).unwrap_or_default();
+    }
     match entries::decode(sent.unwrap_or_default()) {
         Ok(list) if !list.is_empty() => list,
         _ => entries::decode(stored.cloned().unwrap_or_default()).unwrap_or_default(),
@@ -99,7 +104,11 @@ pub(super) fn own_changes(
     (schema, others): (Node<'_>, &Others),
     list: &mut Vec<Entry>,
 ) {
-    let Comparison { removed, modified, added } = compare_unmanaged(before, after, schema);
+    let mut comparison = compare_unmanaged(before, after, schema);
+    if !comparison.is_empty() && !writer.reset.is_empty() {
+        comparison.exclude(&writer.reset_fields());
+    }
+    let Comparison { removed, modified, added } = comparison;
     let mut taken = modified;
     taken.extend(&added);
     if taken.is_empty() && removed.is_empty() {
@@ -118,7 +127,7 @@ pub(super) fn own_changes(
             }
         }
     }
-    let owned = taken.difference(&unowned());
+    let owned = taken.difference(&UNOWNED);
     if !owned.is_empty() {
         let own = Entry::of(writer, Operation::Update);
         let entry = match list.iter().position(|entry| entry.is_same_manager(&own)) {
@@ -130,7 +139,7 @@ pub(super) fn own_changes(
             }
         };
         owned.add_to(&mut entry.fields);
-        entry.time = Some(writer.now.to_owned());
+        entry.time = writer.time();
     }
     list.retain(|entry| !entry.fields.is_empty());
 }
@@ -149,7 +158,7 @@ fn compare_unmanaged(before: &Value, after: &Value, schema: Node<'_>) -> Compari
 }
 
 /// Metadata and type fields that no manager owns (apimachinery `stripmeta.go`).
-pub(super) fn unowned() -> FieldSet {
+pub(super) static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
     const META: [&str; 9] = [
         "name",
         "namespace",
@@ -170,7 +179,7 @@ pub(super) fn unowned() -> FieldSet {
         set.insert(&[metadata.clone(), PathElement::field(name)]);
     }
     set
-}
+});
 
 fn is_stored(before: &Value) -> bool {
     before.pointer("/metadata/uid").and_then(Value::as_str).is_some_and(|uid| !uid.is_empty())

@@ -234,8 +234,8 @@ pub fn go_error(body: &[u8], error: &serde_json::Error) -> String {
         return "exceeded max depth".to_owned();
     }
     let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
-    let offending = line.and_then(|line| line.get(error.column().saturating_sub(1))).copied();
-    let offending = offending.unwrap_or_default();
+    let rest = line.and_then(|line| line.get(error.column().saturating_sub(1)..)).unwrap_or(&[]);
+    let offending = rest.first().copied().unwrap_or_default();
     let place = if message.starts_with("trailing characters") {
         "after top-level value"
     } else if message.starts_with("key must be a string")
@@ -251,11 +251,12 @@ pub fn go_error(body: &[u8], error: &serde_json::Error) -> String {
     } else {
         "looking for beginning of value"
     };
-    format!("invalid character {} {place}", quote_byte(offending))
+    format!("invalid character {} {place}", quote_first(rest))
 }
 
-/// A byte as Go's decoder quotes it: as if it were a character.
-fn quote_byte(byte: u8) -> String {
+/// The first character of a text as Go's decoder quotes it, or its first byte, if it is none.
+fn quote_first(text: &[u8]) -> String {
+    let byte = text.first().copied().unwrap_or_default();
     match byte {
         b'\'' => r"'\''".to_owned(),
         b'\\' => r"'\\'".to_owned(),
@@ -263,9 +264,25 @@ fn quote_byte(byte: u8) -> String {
         b'\r' => r"'\r'".to_owned(),
         b'\t' => r"'\t'".to_owned(),
         0..0x20 | 0x7f => format!("'\\x{byte:02x}'"),
-        0x80..=0xa0 | 0xad => format!("'\\u{byte:04x}'"),
+        0x80.. => match first_character(text) {
+            Some(character) if character.is_control() || character == '\u{ad}' => {
+                format!("'\\u{:04x}'", u32::from(character))
+            }
+            Some(character) => format!("'{character}'"),
+            None => format!("'\\x{byte:02x}'"),
+        },
         _ => format!("'{}'", char::from(byte)),
     }
+}
+
+/// The character that a text begins with, if its first bytes are UTF-8.
+fn first_character(text: &[u8]) -> Option<char> {
+    let start = &text[..text.len().min(4)];
+    let valid = match std::str::from_utf8(start) {
+        Ok(valid) => valid,
+        Err(error) => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
+    };
+    valid.chars().next()
 }
 
 #[cfg(test)]

@@ -2,28 +2,38 @@
 
 use serde_json::{Map, Value};
 
-/// Applies a merge patch: objects merge, null removes, everything else replaces.
+/// Applies a merge patch: objects merge, null removes, everything else replaces. What is new carries
+/// no null members, not even within lists, as with the Go library that kube-apiserver uses
+/// (evanphx/json-patch, `merge.go`).
 pub fn apply(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (key, value) in patch {
-        match (value, target.get_mut(key)) {
-            (Value::Null, _) => {
-                target.remove(key);
-            }
-            (value, Some(current)) => apply(current, value),
-            (value, None) => {
-                let mut added = Value::Null;
-                apply(&mut added, value);
-                target.insert(key.clone(), added);
+    match (&mut *target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                match (value, target.get_mut(key)) {
+                    (Value::Null, _) => {
+                        target.remove(key);
+                    }
+                    (value, Some(current)) => apply(current, value),
+                    (value, None) => {
+                        target.insert(key.clone(), without_nulls(value));
+                    }
+                }
             }
         }
+        (Value::Object(_), patch) => *target = patch.clone(),
+        (_, patch) => *target = without_nulls(patch),
+    }
+}
+
+/// A value without members that are null.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
     }
 }
 

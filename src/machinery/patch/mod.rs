@@ -4,3 +4,8 @@
 pub mod json;
 pub mod merge;
 pub mod strategic;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod strategic_model_tests;

@@ -129,7 +129,7 @@ fn merge_map(
 
 fn retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<()> {
     let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
-    let invalid = || Status::unknown("invalid patch format of retainKeys");
+    let invalid = || Status::bad_request("invalid patch format of retainKeys");
     let keys = keys.as_array().ok_or_else(invalid)?;
     let is_listed = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
     let is_directive =
@@ -153,7 +153,7 @@ fn apply_element_orders(
     let directives: Vec<String> =
         patch.keys().filter(|key| key.starts_with(ELEMENT_ORDER)).cloned().collect();
     for directive in directives {
-        let invalid = || Status::unknown("invalid patch format of setElementOrder list");
+        let invalid = || Status::bad_request("invalid patch format of setElementOrder list");
         let Some(order) = patch.remove(&directive) else { continue };
         let Value::Array(order) = order else { return Err(invalid()) };
         let key = &directive[ELEMENT_ORDER.len()..];
@@ -223,7 +223,8 @@ fn merge_list(
     }
     let items = || live.iter().chain(&change);
     if items().any(Value::is_array) {
-        return Err(Status::unknown("lists of lists are not supported"));
+        // Lists of lists are not merged.
+        return Err(Status::unprocessable());
     }
     let objects = items().filter(|item| item.is_object()).count();
     if objects == 0 {
@@ -326,6 +327,10 @@ fn put_in_order(
 }
 
 fn delete_from_list(original: &mut Map<String, Value>, key: &str, gone: &Value) {
+    if gone.is_null() {
+        original.remove(key);
+        return;
+    }
     if let (Some(Value::Array(list)), Some(gone)) = (original.get_mut(key), gone.as_array()) {
         list.retain(|item| !gone.contains(item));
     }
@@ -493,7 +498,9 @@ mod tests {
         );
         let error =
             apply_to(live, json!({"spec": {"strategy": {"$retainKeys": ["x"], "type": "y"}}}));
-        assert_eq!(error.unwrap_err().message, "invalid patch format of retainKeys");
+        let error = error.unwrap_err();
+        let refused = (error.code, &*error.message);
+        assert_eq!(refused, (400, "invalid patch format of retainKeys"));
     }
 
     #[test]

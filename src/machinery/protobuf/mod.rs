@@ -1,4 +1,4 @@
-//! Kubernetes' protobuf, as request bodies have it, decoded to Kubernetes' JSON.
+//! Kubernetes' protobuf: request bodies decoded to Kubernetes' JSON, and JSON encoded for answers.
 //!
 //! A body is the four bytes `k8s\0` and a `runtime.Unknown`: the object's apiVersion and kind, and
 //! its message. The fields of messages come from the table of the built-in kinds. What results is
@@ -9,7 +9,9 @@
 //! Decoding is bounded in depth and in the number of values, and never panics. Fields that the table
 //! does not know are skipped, as every protobuf decoder does.
 
+mod encode;
 mod message;
+mod plan;
 mod special;
 mod wire;
 
@@ -19,6 +21,8 @@ mod tests;
 use serde_json::Value;
 
 use super::gvk;
+
+pub use encode::{EncodeError, encode, write_event};
 
 /// First bytes of every protobuf body.
 /// (kubernetes 1.36: apimachinery/pkg/runtime/serializer/protobuf, protoEncodingPrefix)

@@ -1,5 +1,6 @@
 //! Bodies that Go clients sent, and bodies made up.
 
+mod answers;
 mod encoder;
 mod generator;
 mod round_trips;

@@ -17,6 +17,8 @@ pub(crate) type Index = u32;
 #[derive(Debug)]
 pub(crate) struct Arena {
     nodes: Vec<NodeData>,
+    /// Whether any node is an embedded object; lets those who look for them skip the rest.
+    pub(super) has_embedded_resources: bool,
 }
 
 /// What every node has.
@@ -41,6 +43,9 @@ pub(crate) struct NodeData {
     /// Whether something here or below has a form of its own in Go (built-in kinds only); lets
     /// canonicalising skip the rest.
     pub(super) canonical: bool,
+    /// Whether the schema leaves something here or below open, so that values can have fields that
+    /// it does not know.
+    pub(super) unknown_below: bool,
     /// Sorted by name.
     pub(super) properties: Box<[(Box<str>, Index)]>,
     /// Values of a map.
@@ -248,7 +253,9 @@ impl Builder {
                 || node.additional.is_some_and(|child| defaulted[child as usize]);
         }
         mark_canonical(&mut self.nodes);
-        Arena { nodes: self.nodes }
+        mark_unknown(&mut self.nodes);
+        let has_embedded_resources = self.nodes.iter().any(|node| node.embedded_resource);
+        Arena { nodes: self.nodes, has_embedded_resources }
     }
 
     fn complete(&mut self, draft: Draft) -> NodeData {
@@ -285,6 +292,27 @@ fn mark_canonical(nodes: &mut [NodeData]) {
         }
         if !changed {
             return;
+        }
+    }
+}
+
+/// Marks nodes whose values can have fields that the schema does not know, and those above them.
+fn mark_unknown(nodes: &mut [NodeData]) {
+    for node in &mut *nodes {
+        node.unknown_below = node.keeps_unknown() || node.embedded_resource;
+    }
+    // Most nodes lie behind those below them: one round, and one that finds nothing.
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for index in 0..nodes.len() {
+            let node = &nodes[index];
+            let properties = node.properties.iter().map(|(_, index)| *index);
+            let mut below = properties.chain(node.additional).chain(node.items);
+            let found =
+                !node.unknown_below && below.any(|index| nodes[index as usize].unknown_below);
+            nodes[index].unknown_below |= found;
+            changed |= found;
         }
     }
 }

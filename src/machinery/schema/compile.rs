@@ -33,6 +33,13 @@ pub(crate) fn check(document: &Document, prefix: &str) -> Vec<Cause> {
     causes
 }
 
+/// All defaults of a schema: their places below `prefix`, the schemas that they are defaults of.
+pub(crate) fn defaults(document: &Value, prefix: &str) -> Vec<(String, Schema, Value)> {
+    let (arena, _, defaults) = build(document, prefix);
+    let with_schema = |(path, index, value)| (path, Schema::new(arena.clone(), index), value);
+    defaults.into_iter().map(with_schema).collect()
+}
+
 /// Defaults must fit their schema. Those below metadata are refused elsewhere.
 fn wrong_defaults(document: &Document, prefix: &str) -> Vec<Cause> {
     let (arena, _, defaults) = build(&Value::Object(document.clone()), prefix);

@@ -70,49 +70,110 @@ fn class_to_rust(class: &str, out: &mut String) {
     }
 }
 
-/// A repeat count above Go's limit, also as the product of nested ones.
+/// A repetition that Go refuses: a count above its limit, also as the product of nested ones, an
+/// operator behind another, or one with nothing before it. (Go: regexp/syntax/parse.go)
 fn repeat_error(pattern: &str) -> Option<String> {
-    // One entry a group: the largest product of counts within it so far.
-    let mut groups: Vec<u64> = vec![1];
-    let mut last = 1;
-    let mut rest = pattern;
-    while let Some(first) = rest.chars().next() {
+    let mut scan = Scan { groups: vec![1], last: 1, has_operand: false, operator: None };
+    let mut at = 0;
+    while let Some(first) = pattern[at..].chars().next() {
+        let rest = &pattern[at..];
+        let counted = if first == '{' { repeat(rest) } else { None };
+        let is_operator = matches!(first, '*' | '+' | '?') || counted.is_some();
+        if !is_operator {
+            at += scan.step(rest, first);
+            continue;
+        }
+        let mut width = 1;
+        if let Some(counted) = counted {
+            width = counted.text.len();
+            let product = scan.last.saturating_mul(counted.largest.max(1));
+            if !counted.is_valid || product > REPEAT_MAX {
+                return Some(format!("invalid repeat count: `{}`", counted.text));
+            }
+            scan.last = product;
+            scan.note();
+        }
+        width += usize::from(rest[width..].starts_with('?'));
+        if let Some(start) = scan.operator {
+            let found = &pattern[start..at + width];
+            return Some(format!("invalid nested repetition operator: `{found}`"));
+        }
+        if !scan.has_operand {
+            return Some(format!("missing argument to repetition operator: `{}`", &rest[..width]));
+        }
+        scan.operator = Some(at);
+        at += width;
+    }
+    None
+}
+
+/// What is known on the way through a pattern.
+struct Scan {
+    /// One entry a group: the largest product of counts within it so far.
+    groups: Vec<u64>,
+    /// Product of the counts of what stands before.
+    last: u64,
+    /// Whether there is something that can be repeated.
+    has_operand: bool,
+    /// Where the operator begins that stands before.
+    operator: Option<usize>,
+}
+
+impl Scan {
+    /// Goes over what is no operator; its width.
+    fn step(&mut self, rest: &str, first: char) -> usize {
+        self.operator = None;
         let mut width = first.len_utf8();
+        let mut is_operand = true;
         match first {
             '\\' => {
                 width += rest[1..].chars().next().map_or(0, char::len_utf8);
-                last = 1;
+                self.last = 1;
             }
             '[' => {
                 width = class_width(rest);
-                last = 1;
+                self.last = 1;
             }
-            '(' => groups.push(1),
+            '(' => {
+                let (opener, opens) = opener(rest);
+                width = opener;
+                if opens {
+                    self.groups.push(1);
+                    is_operand = false;
+                } else {
+                    is_operand = self.has_operand;
+                }
+            }
             ')' => {
-                last = groups.pop().unwrap_or(1);
-                if groups.is_empty() {
-                    groups.push(1);
+                self.last = self.groups.pop().unwrap_or(1);
+                if self.groups.is_empty() {
+                    self.groups.push(1);
                 }
             }
-            '{' => {
-                if let Some((text, count)) = repeat(rest) {
-                    width = text.len();
-                    let product = last.saturating_mul(count.max(1));
-                    if count > REPEAT_MAX || product > REPEAT_MAX {
-                        return Some(format!("invalid repeat count: `{text}`"));
-                    }
-                    last = product;
-                }
-            }
-            '*' | '+' | '?' | '|' => {}
-            _ => last = 1,
+            '|' => is_operand = false,
+            _ => self.last = 1,
         }
-        if let Some(group) = groups.last_mut() {
-            *group = (*group).max(last);
-        }
-        rest = rest.get(width..).unwrap_or_default();
+        self.has_operand = is_operand;
+        self.note();
+        width
     }
-    None
+
+    fn note(&mut self) {
+        if let Some(group) = self.groups.last_mut() {
+            *group = (*group).max(self.last);
+        }
+    }
+}
+
+/// Bytes of what a group begins with, and whether it is a group and not flags alone.
+fn opener(text: &str) -> (usize, bool) {
+    if !text.starts_with("(?") {
+        return (1, true);
+    }
+    match text.find([')', ':', '>']) {
+        Some(end) => (end + 1, !text[end..].starts_with(')')),
+        None => (2, true),
+    }
 }
 
 /// Bytes of a character class.
@@ -132,8 +193,16 @@ fn class_width(text: &str) -> usize {
     text.len()
 }
 
-/// `{n}`, `{n,}` or `{n,m}` at the beginning, and its largest number.
-fn repeat(text: &str) -> Option<(&str, u64)> {
+/// A repetition by count.
+struct Counted<'a> {
+    text: &'a str,
+    largest: u64,
+    /// Whether the counts are within the limit, and in order.
+    is_valid: bool,
+}
+
+/// `{n}`, `{n,}` or `{n,m}` at the beginning.
+fn repeat(text: &str) -> Option<Counted<'_>> {
     let end = text.find('}')?;
     let (low, high) = match text[1..end].split_once(',') {
         Some((low, high)) => (low, high),
@@ -144,12 +213,36 @@ fn repeat(text: &str) -> Option<(&str, u64)> {
         return None;
     }
     let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
-    let high = if high.is_empty() { 0 } else { number(high) };
-    Some((&text[..=end], number(low).max(high)))
+    let low = number(low);
+    let high = if high.is_empty() { low } else { number(high) };
+    let largest = low.max(high);
+    Some(Counted { text: &text[..=end], largest, is_valid: largest <= REPEAT_MAX && low <= high })
+}
+
+/// A group name that is none: Go reads `(?<` as the beginning of one.
+fn name_error(pattern: &str) -> Option<String> {
+    let at = pattern.match_indices("(?").map(|(at, _)| at).find(|at| {
+        let rest = &pattern[at + 2..];
+        rest.starts_with('<') || rest.starts_with("P<")
+    })?;
+    let rest = &pattern[at..];
+    let start = rest.find('<')? + 1;
+    let Some(end) = rest.find('>') else {
+        return Some(format!("invalid named capture: `{rest}`"));
+    };
+    let name = rest.get(start..end).unwrap_or_default();
+    let is_word = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    if !name.is_empty() && name.chars().all(is_word) {
+        return None;
+    }
+    Some(format!("invalid named capture: `{}`", &rest[..=end]))
 }
 
 /// Go's wording of a bad regular expression, for the mistakes that people make.
 fn translate(pattern: &str, error: &str) -> String {
+    if let Some(name) = name_error(pattern) {
+        return name;
+    }
     if error.contains("look-around") {
         let at = pattern.find("(?").unwrap_or_default();
         let width = if pattern[at..].starts_with("(?<") { 4 } else { 3 };
@@ -193,11 +286,29 @@ mod tests {
             ("((a{100}){100}){100}", "invalid repeat count: `{100}`"),
             ("*a", "missing argument to repetition operator: `*`"),
             ("a[b", "missing closing ]: `[b`"),
+            ("a**", "invalid nested repetition operator: `**`"),
+            ("a*??", "invalid nested repetition operator: `*??`"),
+            ("a{2}+", "invalid nested repetition operator: `{2}+`"),
+            ("(?:a)|*?", "missing argument to repetition operator: `*?`"),
+            ("x{2,1}", "invalid repeat count: `{2,1}`"),
+            ("(?<=x)y", "invalid named capture: `(?<=x)y`"),
+            ("(?P<n", "invalid named capture: `(?P<n`"),
+            ("(?=x)y", "invalid or unsupported Perl syntax: `(?=`"),
         ] {
             let expected = format!("error parsing regexp: {complaint}");
             assert_eq!(error(pattern).as_deref(), Some(expected.as_str()), "{pattern}");
         }
-        for pattern in ["", "^a{1,1000}$", "[{]{3}", "(a{10}){10}", "a{,3}", "\\{2000}"] {
+        for pattern in [
+            "",
+            "^a{1,1000}$",
+            "[{]{3}",
+            "(a{10}){10}",
+            "a{,3}",
+            "\\{2000}",
+            "(?i)a*?",
+            "^*",
+            "(a|b)+?",
+        ] {
             assert_eq!(error(pattern), None, "{pattern}");
         }
     }

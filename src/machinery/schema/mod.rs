@@ -40,7 +40,7 @@ use super::cel::rules::RuleCell;
 use super::status::Cause;
 
 pub(crate) use arena::{Arena, Builder, Index};
-pub(crate) use compile::{check, compile};
+pub(crate) use compile::{check, compile, defaults};
 pub(crate) use field_path::{Brackets, resolve};
 pub(crate) use formats::is_known as is_known_format;
 pub(crate) use keywords::Draft;
@@ -141,6 +141,12 @@ impl Schema {
     /// The root node.
     pub fn root(&self) -> Node<'_> {
         Node { arena: &self.arena, index: self.root }
+    }
+
+    /// Whether objects of the schema may have objects embedded in them
+    /// (`x-kubernetes-embedded-resource`).
+    pub fn has_embedded_resources(&self) -> bool {
+        self.arena.has_embedded_resources
     }
 
     /// The OpenAPI component name of the root (`io.k8s.api.core.v1.Pod`), for built-in kinds.

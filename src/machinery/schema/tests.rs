@@ -306,17 +306,6 @@ fn pruning_keeps_what_is_preserved_and_looks_below_it() {
 }
 
 #[test]
-fn embedded_resources_need_type_names() {
-    let schema = widget(json!({
-        "embedded": { "type": "object", "x-kubernetes-embedded-resource": true,
-            "x-kubernetes-preserve-unknown-fields": true },
-    }));
-    let causes = validate(&schema, &json!({ "spec": { "embedded": { "kind": "K" } } }));
-    assert_eq!(causes.len(), 1);
-    assert_eq!(causes[0].field, "spec.embedded.apiVersion");
-}
-
-#[test]
 fn defaults_replace_absence_and_null_but_not_nullable_null() {
     let schema = widget(json!({
         "replicas": { "type": "integer", "default": 1 },

@@ -60,6 +60,12 @@ impl<'a> Walk<'a> {
             Step::Name(name) => old.value.get(name),
             Step::Item(index) => old.item(self.arena, value, index),
         };
+        // Most writes leave most of an object alone: what is found there would be dropped below.
+        let is_metadata = matches!(path, Path::Field(Path::Root, "metadata"));
+        if !node.unknown_below && !is_metadata && before == Some(value) {
+            self.old = Some(old);
+            return;
+        }
         self.old = before.map(|value| Old { root: child, value });
         let known = self.causes.len();
         self.value(node, value, path);
@@ -220,15 +226,6 @@ impl<'a> Walk<'a> {
         }
         for name in node.required.iter().filter(|name| !map.contains_key(&***name)) {
             self.push("FieldValueRequired", "Required value".into(), &path.field(name));
-        }
-        if node.embedded_resource {
-            for name in ["apiVersion", "kind"] {
-                let given = map.get(name).and_then(Value::as_str).is_some_and(|v| !v.is_empty());
-                if !given {
-                    let message = "Required value: must not be empty".into();
-                    self.push("FieldValueRequired", message, &path.field(name));
-                }
-            }
         }
     }
 

@@ -30,6 +30,7 @@ use crate::client::ObjectKey;
 use crate::clock::Seed;
 use crate::contract::owners;
 use crate::contract::versions::ContractVersions;
+use crate::pki::KeyAlgorithm;
 use crate::runtime::{Change, Controller, Informer, Manager, RemoteInformers, RemoteObject};
 use infrastructure::Infrastructure;
 use reconcile::{Caches, KcpReconciler};
@@ -38,12 +39,14 @@ use secrets::Secrets;
 /// Index of Machines by `namespace/cluster`.
 const MACHINES_BY_CLUSTER: &str = "controlplane-cluster";
 
-/// Adds the KubeadmControlPlane controller. Names of machines are drawn from `seed`.
+/// Adds the KubeadmControlPlane controller. Names of machines are drawn from `seed`; keys are of
+/// `algorithm` unless a control plane names another one.
 pub fn add_controllers(
     manager: &Manager,
     remote: &RemoteInformers,
     versions: &ContractVersions,
     seed: Seed,
+    algorithm: KeyAlgorithm,
 ) {
     let control_planes = manager.informer::<KubeadmControlPlane>();
     let clusters = manager.informer::<Cluster>();
@@ -64,7 +67,7 @@ pub fn add_controllers(
         },
         remote: remote.clone(),
         recorder: manager.recorder("kubeadmcontrolplane-controller"),
-        secrets: Secrets::new(client.clone(), clock.clone()),
+        secrets: Secrets::new(client.clone(), clock.clone(), algorithm),
         infrastructure: Infrastructure::new(client.clone(), clock.clone(), versions.clone()),
         lost: Mutex::default(),
         told: Mutex::default(),

@@ -67,6 +67,7 @@ pub(super) enum KubeconfigState {
 pub(super) struct Secrets {
     client: Client,
     clock: Clock,
+    default_algorithm: KeyAlgorithm,
     /// Findings by control plane. Written and read by reconciles; an entry goes with its object.
     known: Mutex<HashMap<ObjectKey, Known>>,
 }
@@ -80,8 +81,14 @@ struct Known {
 }
 
 impl Secrets {
-    pub(super) fn new(client: Client, clock: Clock) -> Self {
-        Self { client, clock, known: Mutex::default() }
+    /// Keys are of `default_algorithm` where a control plane names none.
+    pub(super) fn new(client: Client, clock: Clock, default_algorithm: KeyAlgorithm) -> Self {
+        Self { client, clock, default_algorithm, known: Mutex::default() }
+    }
+
+    fn algorithm(&self, control_plane: &ControlPlane) -> KeyAlgorithm {
+        let named = &control_plane.cluster_configuration()["encryptionAlgorithm"];
+        algorithm(named.as_str(), self.default_algorithm)
     }
 
     /// Forgets a control plane that is gone.
@@ -127,7 +134,7 @@ impl Secrets {
                 Some(secret) => self.adopt(control_plane, secret).await?,
                 None if is_external => return Err(external_missing(&key)),
                 None if may_generate => {
-                    let pair = generate(purpose, algorithm(control_plane)).await?;
+                    let pair = generate(purpose, self.algorithm(control_plane)).await?;
                     self.client.create(&certificate_secret(control_plane, purpose, pair)).await?;
                 }
                 None => missing.push(name),
@@ -219,7 +226,7 @@ impl Secrets {
             usage: Usage::Client,
             validity: CLIENT_LIFE,
         };
-        let algorithm = algorithm(control_plane);
+        let algorithm = self.algorithm(control_plane);
         let issue = move || {
             let ca = CertificateAuthority::from_pem(&certificate, &private)?;
             Ok((ca.certificate_pem().to_owned(), ca.issue(&request, algorithm)?))
@@ -254,14 +261,15 @@ async fn off_the_worker<T: Send + 'static>(
     }
 }
 
-/// `clusterConfiguration.encryptionAlgorithm`; upstream's default is RSA-2048, ours is quicker.
-fn algorithm(control_plane: &ControlPlane) -> KeyAlgorithm {
-    match control_plane.cluster_configuration()["encryptionAlgorithm"].as_str() {
+/// Reads `clusterConfiguration.encryptionAlgorithm`.
+fn algorithm(named: Option<&str>, default: KeyAlgorithm) -> KeyAlgorithm {
+    match named {
         Some("ECDSA-P384") => KeyAlgorithm::EcdsaP384,
         Some("RSA-2048") => KeyAlgorithm::Rsa2048,
         Some("RSA-3072") => KeyAlgorithm::Rsa3072,
         Some("RSA-4096") => KeyAlgorithm::Rsa4096,
-        _ => KeyAlgorithm::EcdsaP256,
+        Some("ECDSA-P256") => KeyAlgorithm::EcdsaP256,
+        _ => default,
     }
 }
 
@@ -421,6 +429,14 @@ mod tests {
         assert_eq!(adopted(&secret, &reference), Some(vec![reference.clone()]));
         secret.type_ = Some("Opaque".into());
         assert_eq!(adopted(&secret, &reference), None);
+    }
+
+    #[test]
+    fn the_default_algorithm_is_for_control_planes_that_name_none() {
+        let default = KeyAlgorithm::Rsa2048;
+        assert_eq!(algorithm(None, default), default);
+        assert_eq!(algorithm(Some("ECDSA-P256"), default), KeyAlgorithm::EcdsaP256);
+        assert_eq!(algorithm(Some("RSA-4096"), KeyAlgorithm::EcdsaP256), KeyAlgorithm::Rsa4096);
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl From<HostError> for Problem {
             HostError::NoCluster(_)
             | HostError::NoNode { .. }
             | HostError::Ca { .. }
+            | HostError::Etcd { .. }
             | HostError::Write { .. } => "InternalError",
         };
         Self { reason, message: error.to_string(), can_retry: true }

@@ -20,11 +20,15 @@ use crate::contract::conditions;
 use crate::contract::secrets::Purpose;
 use crate::contract::{labels, owners, paused};
 use crate::runtime::{Informer, Outcome, ReconcileError, Reconciler, patch_object};
-use crate::workload::{ApiServerRequest, CertificateFiles, Host, NodeRequest};
+use crate::workload::{ApiServerRequest, CertificateFiles, EtcdMemberRequest, Host, NodeRequest};
 
 /// Annotation of Machines that started under another provider process; they do not wait again.
 /// (CAPI v1.14: #13595)
 const BOOTSTRAPPED: &str = "machine.inmemory.infrastructure.cluster.x-k8s.io/bootstrapped";
+
+/// Annotation of infrastructure machines: with the value `stopped` the kubelet of the machine's
+/// Node stops, without it the kubelet runs.
+const KUBELET: &str = "capim.dev/kubelet";
 
 /// Reconciler of one kind of infrastructure machine.
 pub(super) struct MachineReconciler<K> {
@@ -172,9 +176,8 @@ impl<K: InfraMachine> MachineReconciler<K> {
             return;
         };
         if self.pass(scope, Stage::Etcd, (start, None), walk).is_some() {
-            let name = name_of(&*scope.before);
-            let result = self.host.add_etcd_member(&scope.cluster_key, name).await;
-            walk.finish(Stage::Etcd, result.map_err(|error| error.to_string()));
+            let result = self.start_etcd_member(scope).await;
+            walk.finish(Stage::Etcd, result);
         }
         if self.pass(scope, Stage::ApiServer, (start, None), walk).is_some() {
             let result = self.start_api_server(scope).await;
@@ -238,6 +241,25 @@ impl<K: InfraMachine> MachineReconciler<K> {
             is_control_plane: scope.is_control_plane,
         };
         let added = self.host.add_node(&scope.cluster_key, &request).await;
+        added.map_err(|error| error.to_string())?;
+        let annotations = scope.before.meta().annotations.as_ref();
+        let kubelet = annotations.and_then(|annotations| annotations.get(KUBELET));
+        if kubelet.is_some_and(|state| state == "stopped") {
+            self.host.stop_kubelet(&scope.cluster_key, request.name);
+        } else {
+            self.host.start_kubelet(&scope.cluster_key, request.name);
+        }
+        Ok(())
+    }
+
+    async fn start_etcd_member(&self, scope: &Scope<K>) -> Result<(), String> {
+        let name = name_of(&*scope.before);
+        if self.host.has_etcd_member(&scope.cluster_key, name) {
+            return Ok(());
+        }
+        let ca = self.authority(&scope.cluster_key, Purpose::EtcdCa).await?;
+        let request = EtcdMemberRequest { name, ca: ca.as_ref() };
+        let added = self.host.add_etcd_member(&scope.cluster_key, &request).await;
         added.map_err(|error| error.to_string())
     }
 
@@ -246,29 +268,38 @@ impl<K: InfraMachine> MachineReconciler<K> {
         if self.host.has_api_server(&scope.cluster_key, name) {
             return Ok(());
         }
-        let ca = self.cluster_ca(&scope.cluster_key).await?;
+        let ca =
+            self.authority(&scope.cluster_key, Purpose::ClusterCa).await?.ok_or_else(|| {
+                format!(
+                    "failed to get Secret {}: not found",
+                    Purpose::ClusterCa.secret_name(&scope.cluster_key.name)
+                )
+            })?;
         let request = ApiServerRequest { name, ca: &ca };
         let added = self.host.add_api_server(&scope.cluster_key, &request).await;
         added.map_err(|error| error.to_string())
     }
 
-    /// The CA of a cluster, from its Secret.
-    async fn cluster_ca(&self, cluster: &ObjectKey) -> Result<CertificateFiles, String> {
-        let name = Purpose::ClusterCa.secret_name(&cluster.name);
-        let key = ObjectKey::new(cluster.namespace.clone(), name);
-        let secret: Secret = self
+    /// A CA of a cluster, from its Secret, if there is one.
+    async fn authority(
+        &self,
+        cluster: &ObjectKey,
+        purpose: Purpose,
+    ) -> Result<Option<CertificateFiles>, String> {
+        let key = ObjectKey::new(cluster.namespace.clone(), purpose.secret_name(&cluster.name));
+        let secret: Option<Secret> = self
             .client
             .get(&key)
             .await
-            .map_err(|error| format!("failed to get Secret {key}: {error}"))?
-            .ok_or_else(|| format!("failed to get Secret {key}: not found"))?;
+            .map_err(|error| format!("failed to get Secret {key}: {error}"))?;
+        let Some(secret) = secret else { return Ok(None) };
         let text = |field: &str| {
             let bytes = secret.data.as_ref().and_then(|data| data.get(field));
             let bytes = bytes.ok_or_else(|| format!("Secret {key} has no data for {field}"))?;
             String::from_utf8(bytes.0.clone())
                 .map_err(|_| format!("{field} of Secret {key} is not valid PEM"))
         };
-        Ok(CertificateFiles { certificate_pem: text("tls.crt")?, key_pem: text("tls.key")? })
+        Ok(Some(CertificateFiles { certificate_pem: text("tls.crt")?, key_pem: text("tls.key")? }))
     }
 
     /// Takes everything back and lets the object go.

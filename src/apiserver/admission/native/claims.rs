@@ -10,6 +10,7 @@ use crate::machinery::status::Status;
 
 /// Claims without a class get the default one.
 pub(super) const DEFAULT_CLASS: Plugin = Plugin {
+    name: "DefaultStorageClass",
     needed: |call, claim| {
         claim["spec"]["storageClassName"].is_null() && has_any(call.server, CLASSES.0, CLASSES.1)
     },
@@ -18,8 +19,12 @@ pub(super) const DEFAULT_CLASS: Plugin = Plugin {
 };
 
 /// Only claims of classes that can grow may.
-pub(super) const RESIZE: Plugin =
-    Plugin { needed: |_, _| true, approve: approve_resize, ..NOTHING };
+pub(super) const RESIZE: Plugin = Plugin {
+    name: "PersistentVolumeClaimResize",
+    needed: |_, _| true,
+    approve: approve_resize,
+    ..NOTHING
+};
 
 const CLASSES: (&str, &str) = ("storage.k8s.io", "storageclasses");
 const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";

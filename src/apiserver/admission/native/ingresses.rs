@@ -9,6 +9,7 @@ use crate::machinery::status::Status;
 
 /// Of new ingresses.
 pub(super) const DEFAULT_CLASS: Plugin = Plugin {
+    name: "DefaultIngressClass",
     needed: |call, ingress| {
         ingress["spec"]["ingressClassName"].is_null() && has_any(call.server, CLASSES.0, CLASSES.1)
     },

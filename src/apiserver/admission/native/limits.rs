@@ -10,10 +10,12 @@ use crate::apiserver::route::Call;
 use crate::machinery::status::Status;
 
 /// Of new pods.
-pub(super) const POD: Plugin = Plugin { needed, admit: set_defaults, approve: approve_pod };
+pub(super) const POD: Plugin =
+    Plugin { name: "LimitRanger", needed, admit: set_defaults, approve: approve_pod };
 
 /// Of claims.
-pub(super) const CLAIM: Plugin = Plugin { needed, approve: approve_claim, ..NOTHING };
+pub(super) const CLAIM: Plugin =
+    Plugin { name: "LimitRanger", needed, approve: approve_claim, ..NOTHING };
 
 const LIMITS: (&str, &str) = ("", "limitranges");
 /// Where it is written what was set.

@@ -30,6 +30,8 @@ type Verdict = Result<(), Box<Status>>;
 
 /// A plug-in, for one kind.
 pub(super) struct Plugin {
+    /// Name, by which it is switched off.
+    pub(super) name: &'static str,
     /// Whether it has anything to do with a new or changed object.
     pub(super) needed: fn(&Call<'_>, &Value) -> bool,
     /// Changes an object, or refuses the request. The second object is the stored one.
@@ -40,7 +42,7 @@ pub(super) struct Plugin {
 
 /// A plug-in that does nothing.
 const NOTHING: Plugin =
-    Plugin { needed: |_, _| false, admit: |_, _, _| Ok(()), approve: |_, _, _| Ok(()) };
+    Plugin { name: "", needed: |_, _| false, admit: |_, _, _| Ok(()), approve: |_, _, _| Ok(()) };
 
 const NEW_POD: &[Plugin] = &[limits::POD, service_account::POD, priority::POD, runtime_class::POD];
 const CHANGED_POD: &[Plugin] = &[priority::CHANGED_POD];

@@ -8,8 +8,12 @@ use crate::apiserver::admission::attributes::Attributes;
 use crate::machinery::status::Status;
 
 /// Of new nodes, unless the server's nodes come up ready.
-pub(super) const TAINT: Plugin =
-    Plugin { needed: |call, _| call.server.options().node_taint_admission, admit, ..NOTHING };
+pub(super) const TAINT: Plugin = Plugin {
+    name: "TaintNodesByCondition",
+    needed: |call, _| call.server.options().node_taint_admission,
+    admit,
+    ..NOTHING
+};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 

@@ -9,6 +9,7 @@ use crate::machinery::status::Status;
 
 /// Of new pods.
 pub(super) const POD: Plugin = Plugin {
+    name: "Priority",
     needed: |call, pod| {
         let spec = &pod["spec"];
         !spec["priorityClassName"].is_null()
@@ -20,12 +21,20 @@ pub(super) const POD: Plugin = Plugin {
 };
 
 /// Of changed pods: what was decided when they were made stays.
-pub(super) const CHANGED_POD: Plugin =
-    Plugin { needed: |_, pod| pod["spec"]["priority"].is_null(), admit: keep_priority, ..NOTHING };
+pub(super) const CHANGED_POD: Plugin = Plugin {
+    name: "Priority",
+    needed: |_, pod| pod["spec"]["priority"].is_null(),
+    admit: keep_priority,
+    ..NOTHING
+};
 
 /// Of classes.
-pub(super) const CLASS: Plugin =
-    Plugin { needed: |_, class| class["globalDefault"] == true, approve: approve_class, ..NOTHING };
+pub(super) const CLASS: Plugin = Plugin {
+    name: "Priority",
+    needed: |_, class| class["globalDefault"] == true,
+    approve: approve_class,
+    ..NOTHING
+};
 
 const CLASSES: (&str, &str) = ("scheduling.k8s.io", "priorityclasses");
 /// Classes that every kube-apiserver has, with their numbers.

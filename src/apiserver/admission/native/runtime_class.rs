@@ -9,6 +9,7 @@ use crate::machinery::status::Status;
 
 /// Of new pods.
 pub(super) const POD: Plugin = Plugin {
+    name: "RuntimeClass",
     needed: |_, pod| {
         !pod["spec"]["runtimeClassName"].is_null() || !pod["spec"]["overhead"].is_null()
     },

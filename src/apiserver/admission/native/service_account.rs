@@ -10,8 +10,12 @@ use crate::machinery::names;
 use crate::machinery::status::Status;
 
 /// Of new pods, where accounts are published.
-pub(super) const POD: Plugin =
-    Plugin { needed: |call, _| call.server.options().service_account_admission, admit, ..NOTHING };
+pub(super) const POD: Plugin = Plugin {
+    name: "ServiceAccount",
+    needed: |call, _| call.server.options().service_account_admission,
+    admit,
+    ..NOTHING
+};
 
 /// Where containers find their token.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -74,4 +74,10 @@ async fn node_ports_are_given_once() {
     let one = format!("{SERVICES}/s");
     engine.merge(&one, json!({"spec": {"ports": [{"port": 80, "nodePort": 30081}]}})).await.ok();
     engine.post(SERVICES, service("t", ports(30080))).await.ok();
+    // What others have is not given back along the way.
+    let answer = engine.post(SERVICES, service("u", ports(30081))).await;
+    assert_eq!(answer.code, 422);
+    engine.delete(&one).await.ok();
+    engine.post(SERVICES, service("u", ports(30081))).await.ok();
+    assert_eq!(engine.post(SERVICES, service("v", ports(30080))).await.code, 422);
 }

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Operation};
 use super::conditions::Conditions;
 use super::configuration::{Matching, Objects};
 use super::inputs::Inputs;
 use super::policies::shown_name;
 use crate::apiserver::profile::Resource;
+use crate::apiserver::route;
 use crate::apiserver::webhook::ClientConfig;
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -128,6 +129,13 @@ impl Hook {
             is_reinvoked: webhook["reinvocationPolicy"] == "IfNeeded",
         }
     }
+
+    /// Whether it is a provider's own webhook for a kind: its rules name that, and it has an address.
+    pub(super) fn stands_in(&self, call: &route::Call<'_>, operation: Operation) -> bool {
+        let is_known = || self.client.as_ref().is_ok_and(|it| call.server.knows_webhook(it));
+        self.matching.names(&call.resource, operation) && is_known()
+    }
+
     /// Whether the match conditions hold.
     ///
     /// # Errors

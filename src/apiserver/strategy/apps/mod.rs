@@ -8,8 +8,10 @@ mod template;
 
 use serde_json::{Value, json};
 
-use super::checks::{Report, same};
+use super::checks::same;
 use super::fields::text;
+use super::pod_spec::warnings;
+use super::report::Report;
 use super::{Change, NONE, Rules};
 use crate::apiserver::write::Target;
 use crate::machinery::names;
@@ -18,14 +20,14 @@ use crate::machinery::status::Cause;
 const DEPLOYMENT: Rules = Rules {
     default: defaults::deployment,
     validate: |change| check(change, deployment_spec, status::deployment),
-    warnings: name_warning,
+    warnings: workload_warnings,
     ..NONE
 };
 
 const REPLICA_SET: Rules = Rules {
     default: defaults::replica_set,
     validate: |change| check(change, replica_set_spec, status::replica_set),
-    warnings: name_warning,
+    warnings: workload_warnings,
     ..NONE
 };
 
@@ -33,7 +35,7 @@ const STATEFUL_SET: Rules = Rules {
     default: defaults::stateful_set,
     prepare_create: |set| set["status"] = json!({"availableReplicas": 0, "replicas": 0}),
     validate: |change| check(change, stateful_set_spec, status::stateful_set),
-    warnings: history_warning,
+    warnings: stateful_set_warnings,
     ..NONE
 };
 
@@ -46,6 +48,7 @@ const DAEMON_SET: Rules = Rules {
         }
     },
     validate: |change| check(change, daemon_set_spec, status::daemon_set),
+    warnings: |change| warnings::of_workload(change, "spec.template"),
     ..NONE
 };
 
@@ -76,7 +79,7 @@ fn check(
         (_, Some(old)) if old["spec"] == change.new["spec"] => {}
         _ => spec(change, &mut report),
     }
-    report.causes
+    report.into_causes()
 }
 
 /// A new workload's name becomes part of host names.
@@ -95,26 +98,33 @@ pub(super) fn name_warning(change: &Change<'_>) -> Vec<String> {
     )]
 }
 
-fn history_warning(change: &Change<'_>) -> Vec<String> {
+fn workload_warnings(change: &Change<'_>) -> Vec<String> {
+    let mut warnings = name_warning(change);
+    warnings.extend(warnings::of_workload(change, "spec.template"));
+    warnings
+}
+
+fn stateful_set_warnings(change: &Change<'_>) -> Vec<String> {
+    let mut warnings = warnings::of_workload(change, "spec.template");
     let limit = change.new["spec"]["revisionHistoryLimit"].as_i64();
-    if change.target == Target::Status || limit.is_none_or(|limit| limit >= 0) {
-        return Vec::new();
+    if change.target != Target::Status && limit.is_some_and(|limit| limit < 0) {
+        warnings.push(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a \
+             value >= 0 is recommended"
+                .to_owned(),
+        );
     }
-    vec![
-        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= \
-         0 is recommended"
-            .to_owned(),
-    ]
+    warnings
 }
 
 fn deployment_spec(change: &Change<'_>, report: &mut Report) {
     let spec = &change.new["spec"];
-    report.non_negative(spec, "spec", "replicas");
+    report.field_not_negative(spec, "spec", "replicas");
     template::selector(change, "empty selector is invalid for deployment", report);
     template::of_replicas(change, "ReplicaSet", report);
     strategies::deployment(&spec["strategy"], "spec.strategy", report);
     let limits = ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
-    report.all_non_negative(spec, "spec", &limits);
+    report.fields_not_negative(spec, "spec", &limits);
     let ready = spec["minReadySeconds"].as_i64().unwrap_or(0);
     if let Some(deadline) = spec["progressDeadlineSeconds"].as_i64()
         && deadline <= ready
@@ -125,7 +135,7 @@ fn deployment_spec(change: &Change<'_>, report: &mut Report) {
 }
 
 fn replica_set_spec(change: &Change<'_>, report: &mut Report) {
-    report.all_non_negative(&change.new["spec"], "spec", &["replicas", "minReadySeconds"]);
+    report.fields_not_negative(&change.new["spec"], "spec", &["replicas", "minReadySeconds"]);
     // Upstream's message names the wrong kind, too.
     template::selector(change, "empty selector is invalid for deployment", report);
     template::of_replicas(change, "ReplicaSet", report);
@@ -135,9 +145,9 @@ fn daemon_set_spec(change: &Change<'_>, report: &mut Report) {
     let spec = &change.new["spec"];
     template::selector(change, "empty selector is invalid for daemonset", report);
     template::of_replicas(change, "DaemonSet", report);
-    report.non_negative(spec, "spec", "minReadySeconds");
+    report.field_not_negative(spec, "spec", "minReadySeconds");
     strategies::daemon_set(&spec["updateStrategy"], "spec.updateStrategy", report);
-    report.non_negative(spec, "spec", "revisionHistoryLimit");
+    report.field_not_negative(spec, "spec", "revisionHistoryLimit");
 }
 
 /// What may change of a StatefulSet's spec.
@@ -161,10 +171,10 @@ fn stateful_set_spec(change: &Change<'_>, report: &mut Report) {
     let policy = &spec["persistentVolumeClaimRetentionPolicy"];
     for field in ["whenDeleted", "whenScaled"] {
         let path = "spec.persistentVolumeClaimRetentionPolicy";
-        report.one_of(policy, path, field, &["Retain", "Delete"]);
+        report.field_one_of(policy, path, field, &["Retain", "Delete"]);
     }
-    report.all_non_negative(spec, "spec", &["replicas", "minReadySeconds"]);
-    report.non_negative(&spec["ordinals"], "spec.ordinals", "start");
+    report.fields_not_negative(spec, "spec", &["replicas", "minReadySeconds"]);
+    report.field_not_negative(&spec["ordinals"], "spec.ordinals", "start");
     let Some(old) = change.old else {
         template::selector(change, "empty selector is invalid for statefulset", report);
         template::of_replicas(change, "StatefulSet", report);
@@ -200,7 +210,7 @@ fn revision(change: &Change<'_>) -> Vec<Cause> {
     {
         report.immutable(&change.new["data"], &old["data"], "data");
     }
-    report.causes
+    report.into_causes()
 }
 
 #[cfg(test)]

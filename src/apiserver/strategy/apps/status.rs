@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::apiserver::strategy::checks::Report;
+use crate::apiserver::strategy::report::Report;
 
 pub(super) fn deployment(status: &Value, old: &Value, report: &mut Report) {
     let counts = [
@@ -14,7 +14,7 @@ pub(super) fn deployment(status: &Value, old: &Value, report: &mut Report) {
         "unavailableReplicas",
         "collisionCount",
     ];
-    report.all_non_negative(status, "status", &counts);
+    report.fields_not_negative(status, "status", &counts);
     let parts = ["updatedReplicas", "readyReplicas", "availableReplicas"];
     within_replicas(status, &parts, "cannot be greater than readyReplicas", report);
     not_decremented(status, old, report);
@@ -28,7 +28,7 @@ pub(super) fn replica_set(status: &Value, _: &Value, report: &mut Report) {
         "availableReplicas",
         "observedGeneration",
     ];
-    report.all_non_negative(status, "status", &counts);
+    report.fields_not_negative(status, "status", &counts);
     let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
     within_replicas(status, &parts, "cannot be greater than readyReplicas", report);
 }
@@ -43,7 +43,7 @@ pub(super) fn stateful_set(status: &Value, old: &Value, report: &mut Report) {
         "observedGeneration",
         "collisionCount",
     ];
-    report.all_non_negative(status, "status", &counts);
+    report.fields_not_negative(status, "status", &counts);
     let parts = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
     within_replicas(status, &parts, "cannot be greater than status.readyReplicas", report);
     not_decremented(status, old, report);
@@ -61,7 +61,7 @@ pub(super) fn daemon_set(status: &Value, old: &Value, report: &mut Report) {
         "numberUnavailable",
         "collisionCount",
     ];
-    report.all_non_negative(status, "status", &counts);
+    report.fields_not_negative(status, "status", &counts);
     not_decremented(status, old, report);
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use crate::apiserver::strategy::checks::{Report, int_or_percent_value};
+use crate::apiserver::strategy::checks::int_or_percent_value;
 use crate::apiserver::strategy::fields::text;
+use crate::apiserver::strategy::internal;
+use crate::apiserver::strategy::report::Report;
 
 pub(super) fn deployment(strategy: &Value, path: &str, report: &mut Report) {
     let rolling = &strategy["rollingUpdate"];
@@ -24,7 +26,10 @@ pub(super) fn deployment(strategy: &Value, path: &str, report: &mut Report) {
             }
             report.at_most_all(unavailable, &unavailable_path);
         }
-        _ => report.not_supported(path, strategy, &["Recreate", "RollingUpdate"]),
+        _ => {
+            let shown = internal::shown("Strategy", strategy);
+            report.unsupported_shown(path, &shown, &["Recreate", "RollingUpdate"]);
+        }
     }
 }
 
@@ -52,7 +57,10 @@ pub(super) fn daemon_set(strategy: &Value, path: &str, report: &mut Report) {
                 _ => {}
             }
         }
-        _ => report.not_supported(path, strategy, &["RollingUpdate", "OnDelete"]),
+        _ => {
+            let shown = internal::shown("Strategy", strategy);
+            report.unsupported_shown(path, &shown, &["RollingUpdate", "OnDelete"]);
+        }
     }
 }
 
@@ -62,11 +70,11 @@ pub(super) fn stateful_set(strategy: &Value, path: &str, report: &mut Report) {
     match text(strategy, "type") {
         "OnDelete" if !rolling.is_null() => {
             let why = "only allowed for updateStrategy 'RollingUpdate'";
-            report.invalid(field, rolling, why);
+            report.shown(field, &internal::shown("StatefulSetRollingUpdate", rolling), why);
         }
         "OnDelete" => {}
         "RollingUpdate" => {
-            report.non_negative(rolling, &field, "partition");
+            report.field_not_negative(rolling, &field, "partition");
             let unavailable = &rolling["maxUnavailable"];
             if !unavailable.is_null() {
                 let path = format!("{field}.maxUnavailable");
@@ -77,6 +85,9 @@ pub(super) fn stateful_set(strategy: &Value, path: &str, report: &mut Report) {
                 report.at_most_all(unavailable, &path);
             }
         }
-        _ => report.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"),
+        _ => {
+            let shown = internal::shown("StatefulSetStrategy", strategy);
+            report.shown(path, &shown, "must be 'RollingUpdate' or 'OnDelete'");
+        }
     }
 }

@@ -61,8 +61,8 @@ fn specs_are_refused_with_upstreams_words() {
     check(
         "Deployment",
         &[("spec.strategy", json!({"type": "Odd"}))],
-        &["spec.strategy: Unsupported value: {\"type\":\"Odd\"}: supported values: \"Recreate\", \
-           \"RollingUpdate\""],
+        &["spec.strategy: Unsupported value: {\"Type\":\"Odd\",\"RollingUpdate\":null}: \
+             supported values: \"Recreate\", \"RollingUpdate\""],
     );
     check(
         "Deployment",

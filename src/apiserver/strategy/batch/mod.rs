@@ -12,8 +12,9 @@ mod tests;
 
 use serde_json::{Value, json};
 
-use super::checks::Report;
 use super::fields::{put, text};
+use super::pod_spec::warnings;
+use super::report::Report;
 use super::{Change, NONE, Rules, apps};
 use crate::apiserver::write::Target;
 use crate::machinery::names;
@@ -79,7 +80,7 @@ fn job(change: &Change<'_>) -> Vec<Cause> {
             }
         }
     }
-    report.causes
+    report.into_causes()
 }
 
 /// Labels and selector are those that were generated, unless the client made its own.
@@ -128,7 +129,7 @@ fn cron_job(change: &Change<'_>) -> Vec<Cause> {
     let mut report = Report::default();
     let new = change.new;
     if change.target == Target::Status || change.old.is_some_and(|old| old["spec"] == new["spec"]) {
-        return report.causes;
+        return report.into_causes();
     }
     spec::cron_job(&new["spec"], change.old.map(|old| &old["spec"]), &mut report);
     let name = text(&new["metadata"], "name");
@@ -136,7 +137,7 @@ fn cron_job(change: &Change<'_>) -> Vec<Cause> {
         let why = format!("must be no more than {CRON_NAME_MAX} characters");
         report.invalid("metadata.name", &name.into(), &why);
     }
-    report.causes
+    report.into_causes()
 }
 
 fn job_warnings(change: &Change<'_>) -> Vec<String> {
@@ -152,6 +153,7 @@ fn job_warnings(change: &Change<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(warnings::of_workload(change, "spec.template"));
     warnings
 }
 
@@ -164,5 +166,6 @@ fn cron_warnings(change: &Change<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(warnings::of_workload(change, "spec.jobTemplate.spec.template"));
     warnings
 }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::indexes;
-use crate::apiserver::strategy::checks::Report;
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 use crate::machinery::names;
 
 const RULES_MAX: usize = 20;
@@ -52,7 +52,9 @@ fn action(spec: &Value, rule: &Value, path: &str, report: &mut Report) {
         "FailIndex" if spec["backoffLimitPerIndex"].is_null() => {
             report.invalid(path, &rule["action"], "requires the backoffLimitPerIndex to be set");
         }
-        action if !ACTIONS.contains(&action) => report.not_supported(path, &action.into(), ACTIONS),
+        action if !ACTIONS.contains(&action) => {
+            report.unsupported_value(path, &action.into(), ACTIONS)
+        }
         _ => {}
     }
 }
@@ -63,7 +65,7 @@ fn exit_codes(spec: &Value, codes: &Value, path: &str, report: &mut Report) {
     match operator {
         "" => report.required(field, &valid_values(OPERATORS)),
         other if !OPERATORS.contains(&other) => {
-            report.not_supported(field, &other.into(), OPERATORS);
+            report.unsupported_value(field, &other.into(), OPERATORS);
         }
         _ => {}
     }
@@ -87,7 +89,7 @@ fn exit_codes(spec: &Value, codes: &Value, path: &str, report: &mut Report) {
             report.invalid(path.as_str(), &0.into(), "must not be 0 for the In operator");
         }
         if values[..index].contains(value) {
-            report.duplicate(path, &(*value).into());
+            report.duplicate_value(path, &(*value).into());
         }
     }
     if !values.is_sorted() {
@@ -100,12 +102,12 @@ fn pod_conditions(conditions: &Value, path: &str, report: &mut Report) {
     for (index, condition) in items(conditions).enumerate() {
         let path = format!("{path}[{index}]");
         let kind = text(condition, "type");
-        report.text(&format!("{path}.type"), kind, names::check_label_key(kind));
+        report.invalid_texts(format!("{path}.type"), kind, names::check_label_key(kind));
         let field = format!("{path}.status");
         match text(condition, "status") {
             "" => report.required(field, &valid_values(STATUSES)),
             other if !STATUSES.contains(&other) => {
-                report.not_supported(field, &other.into(), STATUSES);
+                report.unsupported_value(field, &other.into(), STATUSES);
             }
             _ => {}
         }
@@ -142,7 +144,7 @@ fn success_rule(rule: &Value, completions: i64, path: &str, report: &mut Report)
     let mut total = 0;
     if let Some(indexes) = indexes {
         let field = format!("{path}.succeededIndexes");
-        report.too_long(&field, indexes.len(), INDEXES_MAX);
+        report.text_within(&field, indexes.len(), INDEXES_MAX);
         match indexes::count(indexes, completions) {
             Ok(count) => total = count,
             Err(why) => {
@@ -151,7 +153,7 @@ fn success_rule(rule: &Value, completions: i64, path: &str, report: &mut Report)
             }
         }
     }
-    report.non_negative(rule, path, "succeededCount");
+    report.field_not_negative(rule, path, "succeededCount");
     let Some(count) = count else { return };
     let field = format!("{path}.succeededCount");
     if count > completions {

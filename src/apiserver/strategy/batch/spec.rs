@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{cron, policies};
-use crate::apiserver::strategy::checks::{Report, same, selects};
+use crate::apiserver::strategy::checks::{same, selects};
 use crate::apiserver::strategy::fields::text;
-use crate::apiserver::strategy::pod_spec::check_spec;
+use crate::apiserver::strategy::internal;
+use crate::apiserver::strategy::pod_spec::template;
+use crate::apiserver::strategy::report::{IMMUTABLE, Path, Report};
 
 const MANY: i64 = 100_000;
 const FEW: i64 = 10_000;
@@ -22,9 +24,8 @@ pub(super) fn job(job: &Value, report: &mut Report) {
         report.selector(selector, "spec.selector");
     }
     if selects(selector, labels) == Some(false) {
-        let shown = if labels.is_null() { json!({}) } else { labels.clone() };
         let why = "`selector` does not match template `labels`";
-        report.invalid("spec.template.metadata.labels", &shown, why);
+        report.invalid("spec.template.metadata.labels", labels, why);
     }
 }
 
@@ -39,7 +40,7 @@ fn job_template(spec: &Value, path: &str, report: &mut Report) {
         "backoffLimitPerIndex",
         "maxFailedIndexes",
     ];
-    report.all_non_negative(spec, path, &counts);
+    report.fields_not_negative(spec, path, &counts);
     if !spec["maxFailedIndexes"].is_null() && spec["backoffLimitPerIndex"].is_null() {
         let why = "when maxFailedIndexes is specified";
         report.required(format!("{path}.backoffLimitPerIndex"), why);
@@ -47,9 +48,9 @@ fn job_template(spec: &Value, path: &str, report: &mut Report) {
     if let Some(manager) = spec["managedBy"].as_str() {
         let path = format!("{path}.managedBy");
         report.domain_prefixed_path(&path, manager);
-        report.too_long(&path, manager.len(), MANAGED_BY_MAX);
+        report.text_within(&path, manager.len(), MANAGED_BY_MAX);
     }
-    report.one_of(spec, path, "completionMode", &["NonIndexed", "Indexed"]);
+    report.field_one_of(spec, path, "completionMode", &["NonIndexed", "Indexed"]);
     match text(spec, "completionMode") {
         "Indexed" => indexed(spec, path, report),
         "" | "NonIndexed" => {
@@ -72,11 +73,10 @@ fn job_template(spec: &Value, path: &str, report: &mut Report) {
         true => &["Failed", "TerminatingOrFailed"],
         false => &["Failed"],
     };
-    report.one_of(spec, path, "podReplacementPolicy", replaced);
-    report.labels(&spec["template"]["metadata"]["labels"], &format!("{path}.template.labels"));
-    let pod_path = format!("{path}.template.spec");
-    check_spec(&spec["template"]["spec"], &pod_path, &[], &mut report.causes);
-    restart_policy(spec, &pod_path, report);
+    report.field_one_of(spec, path, "podReplacementPolicy", replaced);
+    let template_path = format!("{path}.template");
+    template(report, &Path::Root(&template_path), &spec["template"]);
+    restart_policy(spec, &format!("{template_path}.spec"), report);
 }
 
 fn indexed(spec: &Value, path: &str, report: &mut Report) {
@@ -133,7 +133,7 @@ fn restart_policy(spec: &Value, pod_path: &str, report: &mut Report) {
             report.invalid(path, &"OnFailure".into(), why);
         }
         "OnFailure" => {}
-        other => report.not_supported(path, &other.into(), &["OnFailure", "Never"]),
+        other => report.unsupported_value(path, &other.into(), &["OnFailure", "Never"]),
     }
 }
 
@@ -155,7 +155,8 @@ pub(super) fn job_update(spec: &Value, old_job: &Value, report: &mut Report) {
         adopt_directives(&mut template, &spec["template"]);
     }
     if !same(&spec["template"], &template) {
-        report.immutable(&spec["template"], &template, "spec.template");
+        let shown = internal::pod_template(&spec["template"]);
+        report.shown("spec.template", &shown, IMMUTABLE);
     }
     let fields = [
         "completionMode",
@@ -209,7 +210,7 @@ pub(super) fn cron_job(spec: &Value, old: Option<&Value>, report: &mut Report) {
         let had_zone = old.is_some_and(|old| text(old, "schedule").contains("TZ"));
         schedule(given, had_zone, !spec["timeZone"].is_null(), report);
     }
-    report.non_negative(spec, "spec", "startingDeadlineSeconds");
+    report.field_not_negative(spec, "spec", "startingDeadlineSeconds");
     if old.is_none_or(|old| old["timeZone"] != spec["timeZone"]) {
         time_zone(&spec["timeZone"], report);
     }
@@ -217,7 +218,7 @@ pub(super) fn cron_job(spec: &Value, old: Option<&Value>, report: &mut Report) {
         "" => report.required("spec.concurrencyPolicy", ""),
         _ => {
             let policies = ["Allow", "Forbid", "Replace"];
-            report.one_of(spec, "spec", "concurrencyPolicy", &policies);
+            report.field_one_of(spec, "spec", "concurrencyPolicy", &policies);
         }
     }
     let job = &spec["jobTemplate"]["spec"];
@@ -228,10 +229,10 @@ pub(super) fn cron_job(spec: &Value, old: Option<&Value>, report: &mut Report) {
         report.invalid(format!("{path}.selector"), &job["selector"], why);
     }
     if job["manualSelector"] == true {
-        report.not_supported(format!("{path}.manualSelector"), &true.into(), &["nil", "false"]);
+        report.unsupported_value(format!("{path}.manualSelector"), &true.into(), &["nil", "false"]);
     }
     let limits = ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
-    report.all_non_negative(spec, "spec", &limits);
+    report.fields_not_negative(spec, "spec", &limits);
 }
 
 fn schedule(schedule: &str, had_zone: bool, has_time_zone: bool, report: &mut Report) {

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::indexes;
-use crate::apiserver::strategy::checks::Report;
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 
 const CONDITIONS: &str = "status.conditions";
 
@@ -21,7 +21,7 @@ fn is_finished(job: &Value) -> bool {
 pub(super) fn check(job: &Value, old: &Value, report: &mut Report) {
     let status = &job["status"];
     let counts = ["active", "succeeded", "failed", "ready", "terminating"];
-    report.all_non_negative(status, "status", &counts);
+    report.fields_not_negative(status, "status", &counts);
     uncounted(&status["uncountedTerminatedPods"], report);
     conditions(job, old, report);
     times(job, old, report);
@@ -52,7 +52,7 @@ fn uncounted(pods: &Value, report: &mut Report) {
             if *uid == "" {
                 report.invalid(path, uid, "must not be empty");
             } else if seen.contains(&uid) {
-                report.duplicate(path, uid);
+                report.duplicate_value(path, uid);
             } else {
                 seen.push(uid);
             }

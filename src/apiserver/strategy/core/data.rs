@@ -43,7 +43,7 @@ fn check_config_map(change: &Change<'_>) -> Vec<Cause> {
     let size = size(change.new, "data", str::len) + size(change.new, "binaryData", decoded_length);
     if size > DATA_MAX {
         // kube-apiserver means the whole object.
-        report.too_long(&Path::Root("[]"), DATA_MAX);
+        report.too_long(Path::Root("[]"), DATA_MAX);
     }
     report.into_causes()
 }
@@ -53,13 +53,13 @@ fn check_secret(change: &Change<'_>) -> Vec<Cause> {
     let secret = change.new;
     if let Some(old) = change.old {
         if secret["type"] != old["type"] {
-            report.invalid(&Path::Root("type"), &secret["type"], IMMUTABLE);
+            report.invalid(Path::Root("type"), &secret["type"], IMMUTABLE);
         }
         check_immutable(&mut report, secret, old);
     }
     check_keys(&mut report, secret, "data");
     if size(secret, "data", decoded_length) > DATA_MAX {
-        report.too_long(&Path::Root("data"), DATA_MAX);
+        report.too_long(Path::Root("data"), DATA_MAX);
     }
     check_type(&mut report, secret);
     report.into_causes()
@@ -70,7 +70,7 @@ fn check_type(report: &mut Report, secret: &Value) {
     let (data, path) = (&secret["data"], Path::Root("data"));
     let mut needs = |key: &str| {
         if data.get(key).is_none() {
-            report.required(&path.key(key), "");
+            report.required(path.key(key), "");
         }
     };
     match text(secret, "type") {
@@ -78,7 +78,7 @@ fn check_type(report: &mut Report, secret: &Value) {
             if text(&secret["metadata"]["annotations"], ACCOUNT).is_empty() =>
         {
             let annotations = Path::Root("metadata.annotations");
-            report.required(&annotations.key(ACCOUNT), "");
+            report.required(annotations.key(ACCOUNT), "");
         }
         "kubernetes.io/dockercfg" => check_json(report, data, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => check_json(report, data, ".dockerconfigjson"),
@@ -89,7 +89,7 @@ fn check_type(report: &mut Report, secret: &Value) {
             needs("password");
         }
         "kubernetes.io/ssh-auth" if text(data, "ssh-privatekey").is_empty() => {
-            report.required(&path.key("ssh-privatekey"), "");
+            report.required(path.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => {
             needs("tls.crt");
@@ -103,7 +103,7 @@ fn check_json(report: &mut Report, data: &Value, key: &str) {
     let data_path = Path::Root("data");
     let path = data_path.key(key);
     let Some(encoded) = data[key].as_str() else {
-        report.required(&path, "");
+        report.required(path, "");
         return;
     };
     let content = STANDARD.decode(encoded).unwrap_or_default();
@@ -120,7 +120,7 @@ fn check_json(report: &mut Report, data: &Value, key: &str) {
         }
         Err(error) => go_error(&content, &error),
     };
-    report.invalid_text(&path, "<secret contents redacted>", &why);
+    report.invalid_text(path, "<secret contents redacted>", &why);
 }
 
 fn size(object: &Value, field: &str, length: fn(&str) -> usize) -> usize {
@@ -138,10 +138,10 @@ fn decoded_length(encoded: &str) -> usize {
 fn check_keys(report: &mut Report, object: &Value, field: &str) {
     let path = Path::Root(field);
     for key in object[field].as_object().into_iter().flat_map(|map| map.keys()) {
-        report.invalid_texts(&path.key(key), key, formats::config_key(key));
+        report.invalid_texts(path.key(key), key, formats::config_key(key));
         if field == "data" && object["binaryData"].get(key).is_some() {
             let why = "duplicate of key present in binaryData";
-            report.invalid_text(&path.key(key), key, why);
+            report.invalid_text(path.key(key), key, why);
         }
     }
 }
@@ -151,11 +151,11 @@ fn check_immutable(report: &mut Report, new: &Value, old: &Value) {
         return;
     }
     if new["immutable"] != true {
-        report.forbidden(&Path::Root("immutable"), FIXED);
+        report.forbidden(Path::Root("immutable"), FIXED);
     }
     for field in ["data", "binaryData"] {
         if new[field] != old[field] {
-            report.forbidden(&Path::Root(field), FIXED);
+            report.forbidden(Path::Root(field), FIXED);
         }
     }
 }

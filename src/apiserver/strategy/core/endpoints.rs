@@ -27,7 +27,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
         let path = list.index(index);
         let fields = ["addresses", "notReadyAddresses"];
         if fields.iter().all(|field| items(&subset[*field]).next().is_none()) {
-            report.required(&path, "must specify `addresses` or `notReadyAddresses`");
+            report.required(path, "must specify `addresses` or `notReadyAddresses`");
         }
         for field in fields {
             let list = path.field(field);
@@ -62,12 +62,12 @@ fn check_address(report: &mut Report, path: &Path<'_>, address: &Value) {
 fn check_port(report: &mut Report, path: &Path<'_>, port: &Value, several: bool) {
     let name = text(port, "name");
     if several && name.is_empty() {
-        report.required(&path.field("name"), "");
+        report.required(path.field("name"), "");
     } else if !name.is_empty() {
         formats::label(report, &path.field("name"), name);
     }
     formats::port(report, &path.field("port"), port["port"].as_i64().unwrap_or(0));
-    report.must_be_one_of(&path.field("protocol"), &port["protocol"], PROTOCOLS);
+    report.must_be_one_of(path.field("protocol"), &port["protocol"], PROTOCOLS);
     if let Some(protocol) = port["appProtocol"].as_str() {
         formats::qualified_name(report, &path.field("appProtocol"), protocol);
     }

@@ -36,27 +36,27 @@ fn check_event(report: &mut Report, event: &Value) {
     };
     if !at_home {
         let path = Path::Root("involvedObject.namespace");
-        report.invalid_text(&path, about, "does not match event.namespace");
+        report.invalid_text(path, about, "does not match event.namespace");
     }
     if !timed {
         return;
     }
     let (path, controller) = (Path::Root("reportingComponent"), text(event, "reportingComponent"));
     if controller.is_empty() {
-        report.required(&path, "");
+        report.required(path, "");
     }
     formats::qualified_name(report, &path, controller);
     for field in ["reportingInstance", "action", "reason"] {
         let (path, value) = (Path::Root(field), text(event, field));
         if value.is_empty() {
-            report.required(&path, "");
+            report.required(path, "");
         }
         if value.len() > WORDS_MAX {
-            report.invalid_text(&path, "", "can have at most 128 characters");
+            report.invalid_text(path, "", "can have at most 128 characters");
         }
     }
     if text(event, "message").len() > MESSAGE_MAX {
-        report.invalid_text(&Path::Root("message"), "", "can have at most 1024 characters");
+        report.invalid_text(Path::Root("message"), "", "can have at most 1024 characters");
     }
 }
 

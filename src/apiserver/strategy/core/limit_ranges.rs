@@ -42,7 +42,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
         let kind = text(limit, "type");
         check_kind(&mut report, &path.field("type"), kind);
         if taken.contains(&kind) {
-            report.duplicate(&path.field("type"), kind);
+            report.duplicate(path.field("type"), kind);
         }
         taken.push(kind);
         check_names(&mut report, &path, limit, kind);
@@ -50,7 +50,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
         if kind == "PersistentVolumeClaim" && !has_storage("min") && !has_storage("max") {
             let why = "either minimum or maximum storage value is required, but neither was \
                        provided";
-            report.required(&path.field("limits"), why);
+            report.required(path.field("limits"), why);
         }
         let names: BTreeSet<&str> =
             LISTS.iter().flat_map(|list| amounts(&limit[*list])).map(|(name, _)| name).collect();
@@ -75,7 +75,7 @@ fn check_names(report: &mut Report, path: &Path<'_>, limit: &Value, kind: &str) 
         let place = path.field(list);
         if kind == "Pod" && matches!(list, "default" | "defaultRequest") {
             if limit[list].as_object().is_some_and(|list| !list.is_empty()) {
-                report.forbidden(&place, "may not be specified when `type` is 'Pod'");
+                report.forbidden(place, "may not be specified when `type` is 'Pod'");
             }
             continue;
         }
@@ -115,7 +115,7 @@ fn check_amounts(report: &mut Report, path: &Path<'_>, limit: &Value, name: &str
             && low > high
         {
             let why = format!("{low_name} {low} is greater than {high_name} {high}");
-            report.invalid_text(&path.field(list).key(name), &shown.to_string(), &why);
+            report.invalid_text(path.field(list).key(name), &shown.to_string(), &why);
         }
     }
     if let Some(ratio) = of("maxLimitRequestRatio") {
@@ -128,7 +128,7 @@ fn check_amounts(report: &mut Report, path: &Path<'_>, limit: &Value, name: &str
         let why = format!(
             "default value {default} must equal to defaultRequest value {request} in {name}"
         );
-        report.invalid_text(&path.field("defaultRequest").key(name), &request.to_string(), &why);
+        report.invalid_text(path.field("defaultRequest").key(name), &request.to_string(), &why);
     }
 }
 

@@ -61,7 +61,7 @@ fn finalizers(report: &mut Report, namespace: &Value) {
         let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
         if !name.contains('/') && !standard {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            report.invalid_text(&path, name, why);
+            report.invalid_text(path, name, why);
         }
     }
 }
@@ -74,6 +74,6 @@ fn phase(report: &mut Report, namespace: &Value) {
         false => ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty"),
     };
     if phase != wanted {
-        report.invalid_text(&Path::Root("status.Phase"), phase, why);
+        report.invalid_text(Path::Root("status.Phase"), phase, why);
     }
 }

@@ -22,12 +22,13 @@ fn default(node: &mut Value) {
     default_allocatable(node);
     let Some(spec) = node.get_mut("spec").filter(|spec| spec.is_object()) else { return };
     let one = text(spec, "podCIDR").to_owned();
-    if items(&spec["podCIDRs"]).next().is_none() {
-        if !one.is_empty() {
-            spec["podCIDRs"] = serde_json::json!([one]);
-        }
-    } else if one.is_empty() {
-        spec["podCIDR"] = spec["podCIDRs"][0].clone();
+    let first = items(&spec["podCIDRs"]).next().and_then(Value::as_str);
+    match first.map(str::to_owned) {
+        None if one.is_empty() => {}
+        Some(first) if one.is_empty() => spec["podCIDR"] = first.into(),
+        // The single one counts, for the sake of old clients.
+        first if first.as_deref() != Some(&*one) => spec["podCIDRs"] = serde_json::json!([one]),
+        _ => {}
     }
 }
 
@@ -64,26 +65,26 @@ fn check_change(report: &mut Report, new: &Value, old: &Value) {
         if addresses[..index].contains(address) {
             let shown =
                 format!("{{\"Type\":{},\"Address\":{}}}", address["type"], address["address"]);
-            report.duplicate_shown(&list.index(index), &shown);
+            report.duplicate_shown(list.index(index), &shown);
         }
     }
     let (new, old) = (&new["spec"], &old["spec"]);
     let path = SPEC.field("podCIDRs");
     let (now, before) = (items(&new["podCIDRs"]).count(), items(&old["podCIDRs"]).count());
     if before > 0 && before != now {
-        report.forbidden(&path, CIDR_ONCE);
+        report.forbidden(path, CIDR_ONCE);
     } else if before > 0 {
         let changed = items(&old["podCIDRs"]).zip(items(&new["podCIDRs"]));
         for _ in changed.filter(|(old, new)| old != new) {
-            report.forbidden(&path, CIDR_ONCE);
+            report.forbidden(path, CIDR_ONCE);
         }
     }
     let provider = text(old, "providerID");
     if !provider.is_empty() && provider != text(new, "providerID") {
-        report.forbidden(&SPEC.field("providerID"), PROVIDER_ONCE);
+        report.forbidden(SPEC.field("providerID"), PROVIDER_ONCE);
     }
     if text(new, "externalID") != text(old, "externalID") {
-        report.forbidden(&SPEC.field("externalID"), "may not be updated");
+        report.forbidden(SPEC.field("externalID"), "may not be updated");
     }
 }
 
@@ -96,9 +97,9 @@ fn taints(report: &mut Report, list: &Path<'_>, taints: &Value) {
         formats::qualified_name(report, &path.field("key"), key);
         let reasons = names::check_label_value(value);
         if !reasons.is_empty() {
-            report.invalid_text(&path.field("value"), value, &reasons.join(";"));
+            report.invalid_text(path.field("value"), value, &reasons.join(";"));
         }
-        report.must_be_one_of(&path.field("effect"), &taint["effect"], EFFECTS);
+        report.must_be_one_of(path.field("effect"), &taint["effect"], EFFECTS);
         if taken.contains(&(key, effect)) {
             let shown = format!(
                 "{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{}}}: taints must be unique \
@@ -108,7 +109,7 @@ fn taints(report: &mut Report, list: &Path<'_>, taints: &Value) {
                 Value::from(effect),
                 taint["timeAdded"]
             );
-            report.duplicate_shown(&path, &shown);
+            report.duplicate_shown(path, &shown);
         }
         taken.push((key, effect));
     }
@@ -125,11 +126,11 @@ fn cidrs(report: &mut Report, cidrs: &Value) {
     }
     if all.len() > 2 || !formats::is_dual_stack(all.iter().copied()) {
         let why = "may specify no more than one CIDR for each IP family";
-        report.invalid(&list, cidrs, why);
+        report.invalid(list, cidrs, why);
     }
     for (index, cidr) in all.iter().enumerate() {
         if all[..index].contains(cidr) {
-            report.duplicate(&list.index(index), cidr);
+            report.duplicate(list.index(index), cidr);
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::apiserver::strategy::difference::difference;
+use crate::apiserver::strategy::difference::unified;
 use crate::apiserver::strategy::fields::{fill, items, put, remove, text};
+use crate::apiserver::strategy::internal;
 use crate::apiserver::strategy::pod_spec::claims::claim_spec;
 use crate::apiserver::strategy::pod_spec::warnings::{fractional, is_fractional};
 use crate::apiserver::strategy::report::{IMMUTABLE, Path, Report};
@@ -84,7 +85,7 @@ fn check_change(report: &mut Report, new: &Value, old: &Value) {
     } else if class_of(new) != annotated {
         let annotations = Path::Root("metadata.annotations");
         let path = annotations.field(STORAGE_CLASS);
-        report.invalid_text(&path, class_of(new).as_str().unwrap_or_default(), IMMUTABLE);
+        report.invalid_text(path, class_of(new).as_str().unwrap_or_default(), IMMUTABLE);
     }
     if new["status"]["phase"] == "Bound" {
         if now["resources"]["requests"].is_object() {
@@ -96,7 +97,13 @@ fn check_change(report: &mut Report, new: &Value, old: &Value) {
         }
     }
     if now != before {
-        report.forbidden(&SPEC, &format!("{ONCE}\n{}", difference(&before, &now)));
+        report.forbidden(
+            SPEC,
+            &format!(
+                "{ONCE}\n{}",
+                unified(&internal::claim_spec(&before), &internal::claim_spec(&now))
+            ),
+        );
     }
     let size = |claim: &Value| amount(&claim["spec"]["resources"]["requests"], "storage");
     if let (Some(new_size), Some(old_size)) = (size(new), size(old))
@@ -108,21 +115,21 @@ fn check_change(report: &mut Report, new: &Value, old: &Value) {
             let path = SPEC.field("resources");
             let path = path.field("requests");
             let why = "field can not be less than status.capacity";
-            report.forbidden(&path.field("storage"), why);
+            report.forbidden(path.field("storage"), why);
         }
     }
     let (new, old) = (&new["spec"], &old["spec"]);
     if new["volumeMode"] != old["volumeMode"] {
-        report.invalid(&Path::Root("volumeMode"), &new["volumeMode"], IMMUTABLE);
+        report.invalid(Path::Root("volumeMode"), &new["volumeMode"], IMMUTABLE);
     }
     let class = "volumeAttributesClassName";
     if !old[class].is_null() {
         if new[class].is_null() {
             let why = "update from non-nil value to nil is forbidden";
-            report.forbidden(&SPEC.field(class), why);
+            report.forbidden(SPEC.field(class), why);
         } else if new[class] == "" && old[class] != "" {
             let why = "update from non-nil value to an empty string is forbidden";
-            report.forbidden(&SPEC.field(class), why);
+            report.forbidden(SPEC.field(class), why);
         }
     }
 }
@@ -136,21 +143,21 @@ fn copy(to: &mut Value, from: &Value, field: &str) {
 
 fn check_status(report: &mut Report, claim: &Value) {
     if items(&claim["spec"]["accessModes"]).next().is_none() {
-        report.required(&Path::Root("Spec.accessModes"), "");
+        report.required(Path::Root("Spec.accessModes"), "");
     }
     let status = Path::Root("status");
     let path = status.field("capacity");
     for (name, amount) in amounts(&claim["status"]["capacity"]) {
         if amount.value() < 0 {
             let why = "must be a valid resource quantity";
-            report.shown(&path.key(name), &amount.value().to_string(), why);
+            report.shown(path.key(name), &amount.value().to_string(), why);
         }
     }
     let path = status.field("allocatedResourceStatus");
     let statuses = claim["status"]["allocatedResourceStatuses"].as_object();
     for (name, status) in statuses.into_iter().flatten() {
         if !RESIZES.contains(&status.as_str().unwrap_or_default()) {
-            report.unsupported(&path, name, RESIZES);
+            report.unsupported(path, name, RESIZES);
         }
     }
     let path = status.field("allocatedResources");

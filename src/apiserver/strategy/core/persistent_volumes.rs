@@ -87,12 +87,12 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
 fn check_spec(report: &mut Report, spec: &Value) {
     let modes = SPEC.field("accessModes");
     if items(&spec["accessModes"]).next().is_none() {
-        report.required(&modes, "");
+        report.required(modes, "");
     }
     access_modes(report, &modes, &spec["accessModes"]);
     capacity(report, &spec["capacity"]);
     let path = SPEC.field("persistentVolumeReclaimPolicy");
-    report.one_of(&path, &spec["persistentVolumeReclaimPolicy"], RECLAIMS);
+    report.one_of(path, &spec["persistentVolumeReclaimPolicy"], RECLAIMS);
     let affinity = SPEC.field("nodeAffinity");
     if spec["nodeAffinity"].is_object() {
         let required = &spec["nodeAffinity"]["required"];
@@ -100,30 +100,30 @@ fn check_spec(report: &mut Report, spec: &Value) {
             true => node_selector(report, &affinity.field("required"), required),
             false => {
                 let why = "must specify required node constraints";
-                report.required(&affinity.field("required"), why);
+                report.required(affinity.field("required"), why);
             }
         }
     }
     source(report, spec);
     if spec["local"].is_object() && !spec["nodeAffinity"].is_object() {
-        report.required(&affinity, "Local volume requires node affinity");
+        report.required(affinity, "Local volume requires node affinity");
     }
     let is_root = text(&spec["hostPath"], "path").split('/').all(|part| matches!(part, "" | "."));
     if spec["hostPath"].is_object() && is_root && spec["persistentVolumeReclaimPolicy"] == "Recycle"
     {
-        report.forbidden(&path, "may not be 'recycle' for a hostPath mount of '/'");
+        report.forbidden(path, "may not be 'recycle' for a hostPath mount of '/'");
     }
     class_name(report, &SPEC.field("storageClassName"), &spec["storageClassName"]);
-    report.one_of(&SPEC.field("volumeMode"), &spec["volumeMode"], VOLUME_MODES);
+    report.one_of(SPEC.field("volumeMode"), &spec["volumeMode"], VOLUME_MODES);
     if let Some(class) = spec["volumeAttributesClassName"].as_str() {
         let path = SPEC.field("volumeAttributesClassName");
         match class {
-            "" => report.required(&path, "an empty string is disallowed"),
+            "" => report.required(path, "an empty string is disallowed"),
             class => formats::subdomain(report, &path, class),
         }
         if !spec["csi"].is_object() {
             let why = "has to be specified when using volumeAttributesClassName";
-            report.required(&SPEC.field("csi"), why);
+            report.required(SPEC.field("csi"), why);
         }
     }
 }
@@ -132,20 +132,20 @@ fn capacity(report: &mut Report, capacity: &Value) {
     let path = SPEC.field("capacity");
     let count = capacity.as_object().map_or(0, serde_json::Map::len);
     if count == 0 {
-        report.required(&path, "");
+        report.required(path, "");
     }
     if capacity["storage"].is_null() || count > 1 {
         let shown = if count == 0 { "null".to_owned() } else { capacity.to_string() };
-        report.unsupported_shown(&path, &shown, &["storage"]);
+        report.unsupported_shown(path, &shown, &["storage"]);
     }
     for (name, amount) in amounts(capacity) {
         let path = path.key(name);
         if amount.value() < 0 {
             let why = "must be a valid resource quantity";
-            report.shown(&path, &amount.value().to_string(), why);
+            report.shown(path, &amount.value().to_string(), why);
         }
         if !amount.is_positive() {
-            report.invalid_text(&path, &amount.to_string(), NOT_POSITIVE);
+            report.invalid_text(path, &amount.to_string(), NOT_POSITIVE);
         }
     }
 }
@@ -159,14 +159,14 @@ fn source(report: &mut Report, spec: &Value) {
         }
         if count > 0 && *field != "flexVolume" {
             let why = "may not specify more than 1 volume type";
-            report.forbidden(&SPEC.field(counted_as), why);
+            report.forbidden(SPEC.field(counted_as), why);
             continue;
         }
         count += 1;
         check(report, &SPEC.field(shown_as), source);
     }
     if count == 0 {
-        report.required(&SPEC, "must specify a volume type");
+        report.required(SPEC, "must specify a volume type");
     }
 }
 
@@ -179,7 +179,7 @@ fn local(report: &mut Report, path: &Path<'_>, source: &Value) {
     if report.has_text(path, source, "path") && text(source, "path").split('/').any(|it| it == "..")
     {
         let place = path.field("path");
-        report.invalid_text(&place, text(source, "path"), "must not contain '..'");
+        report.invalid_text(place, text(source, "path"), "must not contain '..'");
     }
 }
 
@@ -225,18 +225,18 @@ fn check_change(report: &mut Report, new: &Value, old: &Value) {
             "spec.persistentvolumesource is immutable after creation\n{}",
             difference(&before, &now)
         );
-        report.forbidden(&SPEC.field("persistentvolumesource"), &why);
+        report.forbidden(SPEC.field("persistentvolumesource"), &why);
     }
     if new["volumeMode"] != old["volumeMode"] {
-        report.invalid(&Path::Root("volumeMode"), &new["volumeMode"], IMMUTABLE);
+        report.invalid(Path::Root("volumeMode"), &new["volumeMode"], IMMUTABLE);
     }
     if old["nodeAffinity"].is_object() && new["nodeAffinity"] != old["nodeAffinity"] {
         let why = "field is immutable, except for updating from beta label to GA";
-        report.invalid(&Path::Root("nodeAffinity"), &new["nodeAffinity"], why);
+        report.invalid(Path::Root("nodeAffinity"), &new["nodeAffinity"], why);
     }
     let class = "volumeAttributesClassName";
     if !old[class].is_null() && new[class].is_null() {
-        report.forbidden(&SPEC.field(class), "update from non-nil value to nil is forbidden");
+        report.forbidden(SPEC.field(class), "update from non-nil value to nil is forbidden");
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn check(report: &mut Report, new: &Value, old: &Value) {
     }
     if new_status["qosClass"] != old_status["qosClass"] {
         let class = text(new_status, "qosClass");
-        report.invalid_text(&STATUS.field("qosClass"), class, IMMUTABLE);
+        report.invalid_text(STATUS.field("qosClass"), class, IMMUTABLE);
     }
     let policy = text(&old["spec"], "restartPolicy");
     for (field, policy) in [
@@ -46,7 +46,7 @@ pub(super) fn check(report: &mut Report, new: &Value, old: &Value) {
         && first["ip"] != new_status["hostIP"]
     {
         let path = hosts.index(0);
-        report.invalid_text(&path.field("ip"), text(first, "ip"), "must be equal to `hostIP`");
+        report.invalid_text(path.field("ip"), text(first, "ip"), "must be equal to `hostIP`");
     }
     addresses(report, &hosts, &new_status["hostIPs"]);
 }
@@ -75,7 +75,7 @@ fn transitions(report: &mut Report, field: &str, (new, old): (&Value, &Value), p
             .any(|now| now["name"] == before["name"] && now["state"]["terminated"].is_null());
         if runs {
             let why = "may not be transitioned to non-terminated state";
-            report.forbidden(&list.index(index).field("state"), why);
+            report.forbidden(list.index(index).field("state"), why);
         }
     }
 }
@@ -87,10 +87,10 @@ fn claims(report: &mut Report, pod: &Value) {
         let path = path.field("name");
         if !items(&pod["spec"]["resourceClaims"]).any(|claim| text(claim, "name") == name) {
             let why = "must match the name of an entry in `spec.resourceClaims`";
-            report.invalid_text(&path, name, why);
+            report.invalid_text(path, name, why);
         }
         if taken.contains(&name) {
-            report.duplicate(&path, name);
+            report.duplicate(path, name);
         }
         taken.push(name);
         if let Some(claim) = status["resourceClaimName"].as_str() {
@@ -107,12 +107,13 @@ fn addresses(report: &mut Report, list: &Path<'_>, addresses: &Value) {
         formats::ip(report, &list.index(index).field("ip"), ip);
         if taken.contains(&ip) {
             let shown = serde_json::json!({ "IP": ip });
-            report.duplicate_value(&list.index(index), &shown);
+            report.duplicate_value(list.index(index), &shown);
         }
         taken.push(ip);
     }
     if taken.len() > 1 && (taken.len() > 2 || !formats::is_dual_stack(taken.iter().copied())) {
         let why = "may specify no more than one IP for each IP family";
-        report.invalid(list, addresses, why);
+        let shown: Vec<Value> = taken.iter().map(|ip| serde_json::json!({ "IP": ip })).collect();
+        report.invalid(list, &shown.into(), why);
     }
 }

@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use super::qos;
-use crate::apiserver::strategy::difference::difference;
+use crate::apiserver::strategy::difference::unified;
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::internal;
 use crate::apiserver::strategy::pod_spec::annotations::{APP_ARMOR, MIRROR};
 use crate::apiserver::strategy::report::{Path, Report};
 use crate::apiserver::strategy::resources::amount;
@@ -22,7 +23,7 @@ pub(super) fn spec(report: &mut Report, new: &Value, old: &Value) {
     for field in ["containers", "initContainers"] {
         if items(&new[field]).count() != items(&old[field]).count() {
             let why = "pod updates may not add or remove containers";
-            report.forbidden(&SPEC.field(field), why);
+            report.forbidden(SPEC.field(field), why);
             return;
         }
     }
@@ -50,8 +51,11 @@ pub(super) fn spec(report: &mut Report, new: &Value, old: &Value) {
         gated(report, &mut rest, old);
     }
     if rest != *old {
-        let why = format!("{UPDATABLE}\n{}", difference(old, &rest));
-        report.forbidden(&SPEC, &why);
+        let why = format!(
+            "{UPDATABLE}\n{}",
+            unified(&internal::pod_spec(old), &internal::pod_spec(&rest))
+        );
+        report.forbidden(SPEC, &why);
     }
 }
 
@@ -68,15 +72,15 @@ fn active_deadline(report: &mut Report, new: &Value, old: &Value) -> bool {
     let path = SPEC.field(field);
     match (new[field].as_i64(), old[field].as_i64()) {
         (Some(new), _) if !(0..=i64::from(i32::MAX)).contains(&new) => {
-            report.invalid_number(&path, new, "must be between 0 and 2147483647, inclusive");
+            report.invalid_number(path, new, "must be between 0 and 2147483647, inclusive");
             false
         }
         (Some(new), Some(old)) if old < new => {
-            report.invalid_number(&path, new, "must be less than or equal to previous value");
+            report.invalid_number(path, new, "must be less than or equal to previous value");
             false
         }
         (None, Some(_)) => {
-            report.shown(&path, "null", "must not update from a positive integer to nil value");
+            report.shown(path, "null", "must not update from a positive integer to nil value");
             true
         }
         _ => true,
@@ -95,7 +99,7 @@ fn tolerations(report: &mut Report, new: &Value, old: &Value) {
     };
     if !items(&old["tolerations"]).all(kept) {
         let why = "existing toleration can not be modified except its tolerationSeconds";
-        report.forbidden(&SPEC.field("tolerations"), why);
+        report.forbidden(SPEC.field("tolerations"), why);
     }
 }
 
@@ -105,7 +109,7 @@ fn gates(report: &mut Report, new: &Value, old: &Value) {
         if !items(&old["schedulingGates"]).any(|old| old["name"] == gate["name"]) {
             let name = text(gate, "name");
             let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
-            report.forbidden(&list.index(index).field("name"), &why);
+            report.forbidden(list.index(index).field("name"), &why);
         }
     }
 }
@@ -118,7 +122,7 @@ fn gated(report: &mut Report, rest: &mut Value, old: &Value) {
     };
     if !old["nodeSelector"].as_object().into_iter().flatten().all(kept) {
         let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
-        report.invalid(&SPEC.field("nodeSelector"), &rest["nodeSelector"], why);
+        report.invalid(SPEC.field("nodeSelector"), &rest["nodeSelector"], why);
     }
     copy(rest, old, "nodeSelector");
     let (new, before) = (&rest["affinity"]["nodeAffinity"], &old["affinity"]["nodeAffinity"]);
@@ -149,7 +153,7 @@ fn node_terms(report: &mut Report, new: &Value, old: &Value) {
     let (count, before) = (items(new).count(), items(old).count());
     if before > 0 && before != count {
         let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
-        report.invalid(&list, new, why);
+        report.invalid(list, new, why);
         return;
     }
     for (index, (new, old)) in items(new).zip(items(old)).enumerate() {
@@ -162,7 +166,7 @@ fn node_terms(report: &mut Report, new: &Value, old: &Value) {
         });
         if was_empty && !is_empty || !grew {
             let why = "only additions are allowed (no mutations or deletions)";
-            report.invalid(&list.index(index), new, why);
+            report.invalid(list.index(index), new, why);
         }
     }
 }
@@ -179,10 +183,10 @@ pub(super) fn annotations(report: &mut Report, new: &Value, old: &Value) {
             continue;
         }
         if key.starts_with(APP_ARMOR) {
-            report.forbidden(&path.key(key), "may not remove or update AppArmor annotations");
+            report.forbidden(path.key(key), "may not remove or update AppArmor annotations");
         }
         if key == MIRROR {
-            report.forbidden(&path.key(key), "may not remove or update mirror pod annotation");
+            report.forbidden(path.key(key), "may not remove or update mirror pod annotation");
         }
     }
     for key in new.as_object().into_iter().flat_map(|it| it.keys()) {
@@ -190,10 +194,10 @@ pub(super) fn annotations(report: &mut Report, new: &Value, old: &Value) {
             continue;
         }
         if key.starts_with(APP_ARMOR) {
-            report.forbidden(&path.key(key), "may not add AppArmor annotations");
+            report.forbidden(path.key(key), "may not add AppArmor annotations");
         }
         if key == MIRROR {
-            report.forbidden(&path.key(key), "may not add mirror pod annotation");
+            report.forbidden(path.key(key), "may not add mirror pod annotation");
         }
     }
 }
@@ -206,7 +210,7 @@ fn is_mirror(pod: &Value) -> bool {
 pub(super) fn ephemeral_containers(report: &mut Report, new: &Value, old: &Value) {
     if is_mirror(old) {
         *report = Report::default();
-        report.forbidden(&Path::Root(""), "static pods do not support ephemeral containers");
+        report.forbidden(Path::Root(""), "static pods do not support ephemeral containers");
         return;
     }
     let path = SPEC.field("ephemeralContainers");
@@ -216,14 +220,17 @@ pub(super) fn ephemeral_containers(report: &mut Report, new: &Value, old: &Value
         match kept {
             None => {
                 let why = format!("existing ephemeral containers {name:?} may not be removed\n");
-                report.forbidden(&path, &why);
+                report.forbidden(path, &why);
             }
             Some(kept) if kept != container => {
                 let why = format!(
                     "existing ephemeral containers {name:?} may not be changed\n{}",
-                    difference(container, kept)
+                    unified(
+                        &internal::ephemeral_container(container),
+                        &internal::ephemeral_container(kept)
+                    )
                 );
-                report.forbidden(&path, &why);
+                report.forbidden(path, &why);
             }
             Some(_) => {}
         }
@@ -241,13 +248,13 @@ pub(super) fn resize(report: &mut Report, new: &Value, old: &Value) {
     };
     if let Some(why) = refused {
         *report = Report::default();
-        report.forbidden(&Path::Root(""), why);
+        report.forbidden(Path::Root(""), why);
         return;
     }
     let class = qos::class(&new["spec"]);
     if old["status"]["qosClass"].as_str().is_some_and(|old| old != class) {
         let why = "Pod QOS Class may not change as a result of resizing";
-        report.invalid_text(&SPEC, text(&old["status"], "qosClass"), why);
+        report.invalid_text(SPEC, text(&old["status"], "qosClass"), why);
     }
     for field in ["initContainers", "containers"] {
         let list = SPEC.field(field);
@@ -259,7 +266,7 @@ pub(super) fn resize(report: &mut Report, new: &Value, old: &Value) {
                 only_compute(report, field, new, old);
             } else if new != old {
                 let why = "resources for non-sidecar init containers are immutable";
-                report.forbidden(&SPEC, why);
+                report.forbidden(SPEC, why);
             }
         }
     }
@@ -285,7 +292,7 @@ fn only_compute(report: &mut Report, field: &str, new: &Value, old: &Value) {
             "containers" => "only cpu and memory resources are mutable",
             _ => "only cpu and memory resources for sidecar containers are mutable",
         };
-        report.forbidden(&SPEC, why);
+        report.forbidden(SPEC, why);
     }
 }
 
@@ -296,7 +303,7 @@ fn container_resize(report: &mut Report, path: &Path<'_>, new: &Value, old: &Val
         let mut names = before[list].as_object().into_iter().flat_map(|it| it.keys());
         if names.any(|name| wanted[list].get(name).is_none()) {
             let why = format!("resource {list} cannot be removed");
-            report.forbidden(&path.field(list), &why);
+            report.forbidden(path.field(list), &why);
         }
     }
     let policy = items(&new["resizePolicy"])
@@ -306,6 +313,6 @@ fn container_resize(report: &mut Report, path: &Path<'_>, new: &Value, old: &Val
     let unlimited_before = amount(&before["limits"], "memory").is_none();
     if policy != "RestartContainer" && unlimited_before && !wanted["limits"]["memory"].is_null() {
         let why = "memory limits cannot be added unless resizePolicy is RestartContainer";
-        report.forbidden(&limits.key("memory"), why);
+        report.forbidden(limits.key("memory"), why);
     }
 }

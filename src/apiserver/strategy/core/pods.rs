@@ -88,7 +88,8 @@ fn prepare_update(new: &mut Value, old: &Value, target: Target) {
                 }
             }
         }
-        Target::Main | Target::Finalize | Target::Scale | Target::Approval => {}
+        Target::Main => admit_change(new, old),
+        Target::Finalize | Target::Scale | Target::Approval => {}
     }
 }
 
@@ -145,11 +146,11 @@ fn check_new(report: &mut Report, pod: &Value) {
     let (spec, path) = (&pod["spec"], Path::Root("spec"));
     let has = |field: &str| items(&spec[field]).next().is_some();
     if has("ephemeralContainers") {
-        report.forbidden(&path.field("ephemeralContainers"), "cannot be set on create");
+        report.forbidden(path.field("ephemeralContainers"), "cannot be set on create");
     }
     if !text(spec, "nodeName").is_empty() && has("schedulingGates") {
         let why = "cannot be set until all schedulingGates have been cleared";
-        report.forbidden(&path.field("nodeName"), why);
+        report.forbidden(path.field("nodeName"), why);
     }
 }
 
@@ -168,7 +169,7 @@ fn check_pod(report: &mut Report, pod: &Value) {
             for (index, source) in items(&volume["projected"]["sources"]).enumerate() {
                 if source["serviceAccountToken"].is_object() {
                     let why = "must not be specified when serviceAccountName is not set";
-                    report.forbidden(&sources.index(index).field("serviceAccountToken"), why);
+                    report.forbidden(sources.index(index).field("serviceAccountToken"), why);
                 }
             }
         }
@@ -177,7 +178,7 @@ fn check_pod(report: &mut Report, pod: &Value) {
         let image = text(container, "image");
         if field != "ephemeralContainers" && image.trim().len() != image.len() {
             let why = "must not have leading or trailing whitespace";
-            report.invalid_text(&path.field(field).index(index).field("image"), image, why);
+            report.invalid_text(path.field(field).index(index).field("image"), image, why);
         }
     }
 }
@@ -188,6 +189,22 @@ fn admit(pod: &mut Value) {
     let spec = &mut pod["spec"];
     put(spec, "priority", 0);
     put(spec, "preemptionPolicy", "PreemptLowerPriority");
+    tolerate(spec);
+}
+
+/// What admission gives a changed pod again that its writer left out.
+fn admit_change(pod: &mut Value, old: &Value) {
+    let spec = &mut pod["spec"];
+    for field in ["priority", "preemptionPolicy"] {
+        if let Some(value) = old["spec"].get(field) {
+            put(spec, field, value.clone());
+        }
+    }
+    tolerate(spec);
+}
+
+/// Pods stay for a while on nodes that are lost. (plugin/pkg/admission/defaulttolerationseconds)
+fn tolerate(spec: &mut Value) {
     let tolerations = put(spec, "tolerations", json!([]));
     let Some(tolerations) = tolerations.as_array_mut() else { return };
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
@@ -232,11 +249,17 @@ fn default_host_ports(spec: &mut Value) {
     }
 }
 
-/// A pod's first address is one of its addresses.
+/// The address and the list of addresses say the same. Of a pod's, Go knows the list alone; the
+/// single one counts where they differ, for the sake of old kubelets.
 fn default_addresses(status: &mut Value) {
     for (one, all) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
-        let Some(address) = status.get(one).and_then(Value::as_str) else { continue };
-        if !address.is_empty() && status.get(all).is_none_or(Value::is_null) {
+        let address = text(status, one).to_owned();
+        let first = text(&status[all][0], "ip").to_owned();
+        if first.is_empty() && !address.is_empty() {
+            status[all] = json!([{ "ip": address }]);
+        } else if one == "podIP" && address.is_empty() && !first.is_empty() {
+            status[one] = first.into();
+        } else if one == "podIP" && address != first {
             status[all] = json!([{ "ip": address }]);
         }
     }

@@ -49,7 +49,7 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
             let (new, old) = (&spec["scopes"], &old["spec"]["scopes"]);
             let same = items(new).all(|it| has(old, it)) && items(old).all(|it| has(new, it));
             if !same {
-                report.invalid(&path.field("scopes"), new, IMMUTABLE);
+                report.invalid(path.field("scopes"), new, IMMUTABLE);
             }
         }
     }
@@ -109,11 +109,11 @@ fn selector(report: &mut Report, path: &Path<'_>, spec: &Value) {
     for expression in items(expressions) {
         let (scope, operator) = (text(expression, "scopeName"), text(expression, "operator"));
         if !SCOPES.contains(&scope) {
-            report.invalid_text(&path.field("scopeName"), scope, "unsupported scope");
+            report.invalid_text(path.field("scopeName"), scope, "unsupported scope");
         }
         for _ in unfit(scope, spec) {
             let why = "unsupported scope applied to resource";
-            report.invalid(&path, &spec["scopeSelector"], why);
+            report.invalid(path, &spec["scopeSelector"], why);
         }
         let plain = !matches!(scope, "PriorityClass" | "VolumeAttributesClass");
         if plain && SCOPES.contains(&scope) && operator != "Exists" {
@@ -121,31 +121,31 @@ fn selector(report: &mut Report, path: &Path<'_>, spec: &Value) {
                        ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, \
                        ResourceQuotaScopeNotBestEffort or \
                        ResourceQuotaScopeCrossNamespacePodAffinity";
-            report.invalid_text(&path.field("operator"), operator, why);
+            report.invalid_text(path.field("operator"), operator, why);
         }
         let has_values = items(&expression["values"]).next().is_some();
         match operator {
             "In" | "NotIn" if !has_values => {
                 let why = "must be at least one value when `operator` is 'In' or 'NotIn' for \
                            scope selector";
-                report.required(&path.field("values"), why);
+                report.required(path.field("values"), why);
             }
             "Exists" | "DoesNotExist" if has_values => {
                 let why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for \
                            scope selector";
-                report.invalid(&path.field("values"), &expression["values"], why);
+                report.invalid(path.field("values"), &expression["values"], why);
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => {
                 let why = "not a valid selector operator";
-                report.invalid_text(&path.field("operator"), other, why);
+                report.invalid_text(path.field("operator"), other, why);
             }
         }
     }
     for pair in PAIRS {
         let has = |scope: &&str| items(expressions).any(|it| text(it, "scopeName") == *scope);
         if pair.iter().all(has) {
-            report.invalid(&path, &spec["scopes"], "conflicting scopes");
+            report.invalid(path, &spec["scopes"], "conflicting scopes");
         }
     }
 }

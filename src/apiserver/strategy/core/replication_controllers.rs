@@ -67,49 +67,49 @@ fn validate(change: &Change<'_>) -> Vec<Cause> {
 
 fn check_spec(report: &mut Report, spec: &Value) {
     let path = Path::Root("spec");
-    report.not_negative(&path.field("minReadySeconds"), &spec["minReadySeconds"]);
+    report.not_negative(path.field("minReadySeconds"), &spec["minReadySeconds"]);
     let selector = spec["selector"].as_object().filter(|selector| !selector.is_empty());
     if selector.is_none() {
-        report.required(&path.field("selector"), "");
+        report.required(path.field("selector"), "");
     }
-    report.not_negative(&path.field("replicas"), &spec["replicas"]);
+    report.not_negative(path.field("replicas"), &spec["replicas"]);
     let (pod, path) = (&spec["template"], path.field("template"));
     if !pod.is_object() {
-        report.required(&path, "");
+        report.required(path, "");
         return;
     }
     let labels = &pod["metadata"]["labels"];
     let mut wanted = selector.into_iter().flatten();
     if wanted.any(|(name, value)| labels.get(name) != Some(value)) {
         let why = "`selector` does not match template `labels`";
-        report.invalid(&path.field("metadata").field("labels"), labels, why);
+        report.invalid(path.field("metadata").field("labels"), labels, why);
     }
     template(report, &path, pod);
     let spec = path.field("spec");
     let policy = text(&pod["spec"], "restartPolicy");
     if policy != "Always" {
-        report.unsupported(&spec.field("restartPolicy"), policy, &["Always"]);
+        report.unsupported(spec.field("restartPolicy"), policy, &["Always"]);
     }
     if !pod["spec"]["activeDeadlineSeconds"].is_null() {
         let why = "activeDeadlineSeconds in ReplicationController is not Supported";
-        report.forbidden(&spec.field("activeDeadlineSeconds"), why);
+        report.forbidden(spec.field("activeDeadlineSeconds"), why);
     }
 }
 
 fn check_status(report: &mut Report, status: &Value) {
     let path = Path::Root("status");
     for field in COUNTS {
-        report.not_negative(&path.field(field), &status[field]);
+        report.not_negative(path.field(field), &status[field]);
     }
     let count = |field: &str| status[field].as_i64().unwrap_or(0);
     for field in &COUNTS[1..4] {
         if count(field) > count("replicas") {
             let why = "cannot be greater than status.replicas";
-            report.invalid_number(&path.field(field), count(field), why);
+            report.invalid_number(path.field(field), count(field), why);
         }
     }
     if count("availableReplicas") > count("readyReplicas") {
         let why = "cannot be greater than readyReplicas";
-        report.invalid_number(&path.field("availableReplicas"), count("availableReplicas"), why);
+        report.invalid_number(path.field("availableReplicas"), count("availableReplicas"), why);
     }
 }

@@ -110,13 +110,13 @@ pub(super) fn check(report: &mut Report, new: &Value, old: &Value) {
     }
     let balanced = |spec: &Value| spec["type"] == "LoadBalancer";
     if balanced(new) && balanced(old) && new["loadBalancerClass"] != old["loadBalancerClass"] {
-        report.invalid(&SPEC.field("loadBalancerClass"), &new["loadBalancerClass"], ONCE);
+        report.invalid(SPEC.field("loadBalancerClass"), &new["loadBalancerClass"], ONCE);
     }
     if needs_health_check(old)
         && needs_health_check(new)
         && new["healthCheckNodePort"] != old["healthCheckNodePort"]
     {
-        report.forbidden(&SPEC.field("healthCheckNodePort"), IMMUTABLE);
+        report.forbidden(SPEC.field("healthCheckNodePort"), IMMUTABLE);
     }
 }
 
@@ -131,20 +131,20 @@ fn addresses(report: &mut Report, new: &Value, old: &Value) {
     if count == before {
         for (index, (new, old)) in items(shown).zip(items(&old["clusterIPs"])).enumerate() {
             if new != old {
-                report.invalid(&list.index(index), shown, ONCE);
+                report.invalid(list.index(index), shown, ONCE);
             }
         }
         return;
     }
     if before > count && count == 0 {
-        report.shown(&first, "null", "primary clusterIP can not be unset");
+        report.shown(first, "null", "primary clusterIP can not be unset");
     }
     if before > 0 && count > 0 && shown[0] != old["clusterIPs"][0] {
-        report.invalid(&first, shown, ONCE);
+        report.invalid(first, shown, ONCE);
     }
     if before > count && count == 1 && new["ipFamilyPolicy"] != "SingleStack" {
         let why = "must be set to 'SingleStack' when releasing the secondary clusterIP";
-        report.invalid(&SPEC.field("ipFamilyPolicy"), &new["ipFamilyPolicy"], why);
+        report.invalid(SPEC.field("ipFamilyPolicy"), &new["ipFamilyPolicy"], why);
     }
 }
 
@@ -158,16 +158,16 @@ fn families(report: &mut Report, new: &Value, old: &Value) {
     if count == before {
         let changed = items(&new["ipFamilies"]).zip(items(&old["ipFamilies"]));
         for _ in changed.filter(|(new, old)| new != old) {
-            report.invalid(&first, &new["ipFamilies"], ONCE);
+            report.invalid(first, &new["ipFamilies"], ONCE);
         }
         return;
     }
     if count > 0 && before > 0 && new["ipFamilies"][0] != old["ipFamilies"][0] {
-        report.invalid(&first, &new["clusterIPs"], ONCE);
+        report.invalid(first, &new["clusterIPs"], ONCE);
     }
     if before > count && count == 1 && new["ipFamilyPolicy"] != "SingleStack" {
         let why = "must be set to 'SingleStack' when releasing the secondary ipFamily";
-        report.invalid(&SPEC.field("ipFamilyPolicy"), &new["ipFamilyPolicy"], why);
+        report.invalid(SPEC.field("ipFamilyPolicy"), &new["ipFamilyPolicy"], why);
     }
 }
 

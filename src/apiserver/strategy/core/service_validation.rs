@@ -28,11 +28,11 @@ pub(super) fn check(report: &mut Report, service: &Value) {
     let (spec, kind) = (&service["spec"], text(&service["spec"], "type"));
     let headless = is_headless(spec);
     if items(&spec["ports"]).next().is_none() && !headless && kind != "ExternalName" {
-        report.required(&SPEC.field("ports"), "");
+        report.required(SPEC.field("ports"), "");
     }
     if headless && matches!(kind, "LoadBalancer" | "NodePort") {
         let why = format!("may not be set to 'None' for {kind} services");
-        report.invalid_text(&SPEC.field("clusterIPs").index(0), "None", &why);
+        report.invalid_text(SPEC.field("clusterIPs").index(0), "None", &why);
     }
     if kind == "ExternalName" {
         external_name(report, spec);
@@ -49,7 +49,7 @@ pub(super) fn check(report: &mut Report, service: &Value) {
             formats::ordinary_ip(report, &list.index(index), ip);
         }
     }
-    report.must_be_one_of(&SPEC.field("type"), &spec["type"], TYPES);
+    report.must_be_one_of(SPEC.field("type"), &spec["type"], TYPES);
     repeated_ports(report, spec);
     balancing(report, service);
     traffic(report, spec);
@@ -63,13 +63,13 @@ fn external_name(report: &mut Report, spec: &Value) {
             _ => true,
         };
         if is_set {
-            report.forbidden(&SPEC.field(field), EXTERNAL_NAME);
+            report.forbidden(SPEC.field(field), EXTERNAL_NAME);
         }
     }
     let name = text(spec, "externalName");
     let path = SPEC.field("externalName");
     match name.strip_suffix('.').unwrap_or(name) {
-        "" => report.required(&path, ""),
+        "" => report.required(path, ""),
         name => formats::subdomain(report, &path, name),
     }
 }
@@ -81,16 +81,16 @@ fn ports(report: &mut Report, spec: &Value) {
         let path = list.index(index);
         let name = text(port, "name");
         if several && name.is_empty() {
-            report.required(&path.field("name"), "");
+            report.required(path.field("name"), "");
         } else if !name.is_empty() {
             formats::label(report, &path.field("name"), name);
             if names.contains(&name) {
-                report.duplicate(&path.field("name"), name);
+                report.duplicate(path.field("name"), name);
             }
             names.push(name);
         }
         formats::port(report, &path.field("port"), port["port"].as_i64().unwrap_or(0));
-        report.must_be_one_of(&path.field("protocol"), &port["protocol"], PROTOCOLS);
+        report.must_be_one_of(path.field("protocol"), &port["protocol"], PROTOCOLS);
         formats::port_or_name(report, &path.field("targetPort"), &port["targetPort"]);
         if let Some(protocol) = port["appProtocol"].as_str() {
             formats::qualified_name(report, &path.field("appProtocol"), protocol);
@@ -99,29 +99,29 @@ fn ports(report: &mut Report, spec: &Value) {
 }
 
 fn affinity(report: &mut Report, spec: &Value) {
-    report.must_be_one_of(&SPEC.field("sessionAffinity"), &spec["sessionAffinity"], AFFINITIES);
+    report.must_be_one_of(SPEC.field("sessionAffinity"), &spec["sessionAffinity"], AFFINITIES);
     let (config, path) = (&spec["sessionAffinityConfig"], SPEC.field("sessionAffinityConfig"));
     match text(spec, "sessionAffinity") {
         "ClientIP" => {
             let why = "when session affinity type is ClientIP";
             let client = path.field("clientIP");
             if config.is_null() {
-                report.required(&path, why);
+                report.required(path, why);
             } else if config["clientIP"].is_null() {
-                report.required(&client, why);
+                report.required(client, why);
             } else {
                 match config["clientIP"]["timeoutSeconds"].as_i64() {
-                    None => report.required(&client.field("timeoutSeconds"), why),
+                    None => report.required(client.field("timeoutSeconds"), why),
                     Some(seconds) if !(1..=AFFINITY_SECONDS_MAX).contains(&seconds) => {
                         let why = "must be greater than 0 and less than 86400";
-                        report.invalid_number(&client.field("timeoutSeconds"), seconds, why);
+                        report.invalid_number(client.field("timeoutSeconds"), seconds, why);
                     }
                     Some(_) => {}
                 }
             }
         }
         "None" if !config.is_null() => {
-            report.forbidden(&path, "must not be set when session affinity is None");
+            report.forbidden(path, "must not be set when session affinity is None");
         }
         _ => {}
     }
@@ -134,46 +134,46 @@ fn addresses(report: &mut Report, spec: &Value, headless: bool) {
         ("", None) => {}
         ("", Some(_)) => {
             let why = "must be empty when `clusterIP` is not specified";
-            report.invalid(&list, &spec["clusterIPs"], why);
+            report.invalid(list, &spec["clusterIPs"], why);
         }
-        (_, None) => report.required(&list, ""),
+        (_, None) => report.required(list, ""),
         (one, Some(first)) if one != *first => {
-            report.invalid(&list, &spec["clusterIPs"], "first value must match `clusterIP`");
+            report.invalid(list, &spec["clusterIPs"], "first value must match `clusterIP`");
         }
         _ => {}
     }
     let (families, mut taken) = (SPEC.field("ipFamilies"), Vec::new());
     for (index, family) in items(&spec["ipFamilies"]).filter_map(Value::as_str).enumerate() {
         if !FAMILIES.contains(&family) {
-            report.unsupported(&families.index(index), family, FAMILIES);
+            report.unsupported(families.index(index), family, FAMILIES);
         }
         if taken.contains(&family) {
-            report.duplicate(&families.index(index), family);
+            report.duplicate(families.index(index), family);
         }
         taken.push(family);
     }
-    report.one_of(&SPEC.field("ipFamilyPolicy"), &spec["ipFamilyPolicy"], FAMILY_POLICIES);
+    report.one_of(SPEC.field("ipFamilyPolicy"), &spec["ipFamilyPolicy"], FAMILY_POLICIES);
     let mut invalid = false;
     for (index, address) in all.iter().enumerate() {
         if index == 0 && *address == "None" {
             if all.len() > 1 {
                 invalid = true;
                 let why = "'None' must be the first and only value";
-                report.invalid(&list, &spec["clusterIPs"], why);
+                report.invalid(list, &spec["clusterIPs"], why);
             }
             continue;
         }
         invalid |= !formats::ip(report, &list.index(index), address);
     }
     if all.len() > 2 {
-        report.invalid(&list, &spec["clusterIPs"], "may only hold up to 2 values");
+        report.invalid(list, &spec["clusterIPs"], "may only hold up to 2 values");
     }
     if invalid {
         return;
     }
     if all.len() > 1 && !formats::is_dual_stack(all.iter().copied()) {
         let why = "may specify no more than one IP for each IP family";
-        report.invalid(&list, &spec["clusterIPs"], why);
+        report.invalid(list, &spec["clusterIPs"], why);
     }
     if headless {
         return;
@@ -181,7 +181,7 @@ fn addresses(report: &mut Report, spec: &Value, headless: bool) {
     for (index, (address, family)) in all.iter().zip(&taken).enumerate() {
         if is_ipv6(address) != (*family == "IPv6") {
             let why = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
-            report.invalid_text(&list.index(index), address, &why);
+            report.invalid_text(list.index(index), address, &why);
         }
     }
 }
@@ -195,7 +195,7 @@ fn repeated_ports(report: &mut Report, spec: &Value) {
         let node_port = number(port, "nodePort");
         if node_port != 0 && spec["type"] == "ClusterIP" {
             let why = "may not be used when `type` is 'ClusterIP'";
-            report.forbidden(&path.field("nodePort"), why);
+            report.forbidden(path.field("nodePort"), why);
         }
         let before = |field: &str| {
             ports[..index].iter().any(|other| {
@@ -203,7 +203,7 @@ fn repeated_ports(report: &mut Report, spec: &Value) {
             })
         };
         if node_port != 0 && before("nodePort") {
-            report.duplicate_value(&path.field("nodePort"), &node_port.into());
+            report.duplicate_value(path.field("nodePort"), &node_port.into());
         }
         if before("port") {
             // The key that was found twice, as Go prints the struct.
@@ -212,7 +212,7 @@ fn repeated_ports(report: &mut Report, spec: &Value) {
                  \"NodePort\":0}}",
                 port["protocol"], port["port"]
             );
-            report.duplicate_shown(&path, &shown);
+            report.duplicate_shown(path, &shown);
         }
     }
 }
@@ -222,7 +222,7 @@ fn balancing(report: &mut Report, service: &Value) {
     let ranges = SPEC.field("LoadBalancerSourceRanges");
     if items(&spec["loadBalancerSourceRanges"]).next().is_some() {
         if !balanced {
-            report.forbidden(&ranges, BALANCED_ONLY);
+            report.forbidden(ranges, BALANCED_ONLY);
         }
         for (index, range) in items(&spec["loadBalancerSourceRanges"]).enumerate() {
             let range = range.as_str().unwrap_or_default().trim();
@@ -232,7 +232,7 @@ fn balancing(report: &mut Report, service: &Value) {
         let annotations = Path::Root("metadata.annotations");
         let path = annotations.key(SOURCE_RANGES);
         if !balanced {
-            report.forbidden(&path, BALANCED_ONLY);
+            report.forbidden(path, BALANCED_ONLY);
         }
         for range in list.split(',').map(str::trim).filter(|_| !list.trim().is_empty()) {
             formats::cidr(report, &path, range);
@@ -240,7 +240,7 @@ fn balancing(report: &mut Report, service: &Value) {
     }
     for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
         if !balanced && !spec[field].is_null() {
-            report.forbidden(&SPEC.field(field), BALANCED_ONLY);
+            report.forbidden(SPEC.field(field), BALANCED_ONLY);
         }
     }
     if let Some(class) = spec["loadBalancerClass"].as_str().filter(|_| balanced) {
@@ -251,24 +251,24 @@ fn balancing(report: &mut Report, service: &Value) {
 fn traffic(report: &mut Report, spec: &Value) {
     let (policy, path) = (&spec["externalTrafficPolicy"], SPEC.field("externalTrafficPolicy"));
     if is_external(spec) {
-        report.must_be_one_of(&path, policy, POLICIES);
+        report.must_be_one_of(path, policy, POLICIES);
     } else if let Some(policy) = policy.as_str().filter(|policy| !policy.is_empty()) {
-        report.invalid_text(&path, policy, "may only be set for externally-accessible services");
+        report.invalid_text(path, policy, "may only be set for externally-accessible services");
     }
     let path = SPEC.field("healthCheckNodePort");
     match (needs_health_check(spec), spec["healthCheckNodePort"].as_i64().unwrap_or(0)) {
-        (true, 0) => report.required(&path, ""),
+        (true, 0) => report.required(path, ""),
         (true, port) => formats::port(report, &path, port),
         (false, 0) => {}
         (false, port) => {
             let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` \
                        is 'Local'";
-            report.invalid_number(&path, port, why);
+            report.invalid_number(path, port, why);
         }
     }
-    report.one_of(&SPEC.field("internalTrafficPolicy"), &spec["internalTrafficPolicy"], POLICIES);
+    report.one_of(SPEC.field("internalTrafficPolicy"), &spec["internalTrafficPolicy"], POLICIES);
     let path = SPEC.field("trafficDistribution");
-    report.one_of(&path, &spec["trafficDistribution"], DISTRIBUTIONS);
+    report.one_of(path, &spec["trafficDistribution"], DISTRIBUTIONS);
 }
 
 /// Checks where a load balancer is reached.
@@ -286,19 +286,19 @@ pub(super) fn ingress(report: &mut Report, list: &Path<'_>, ingress: &Value, spe
         match (&point["ipMode"], ip.is_empty()) {
             (Value::Null, true) => {}
             (Value::Null, false) => {
-                report.required(&path.field("ipMode"), "must be specified when `ip` is set");
+                report.required(path.field("ipMode"), "must be specified when `ip` is set");
             }
             (_, true) => {
                 let why = "may not be specified when `ip` is not set";
-                report.forbidden(&path.field("ipMode"), why);
+                report.forbidden(path.field("ipMode"), why);
             }
-            (mode, false) => report.one_of(&path.field("ipMode"), mode, IP_MODES),
+            (mode, false) => report.one_of(path.field("ipMode"), mode, IP_MODES),
         }
         if !host.is_empty() {
             formats::subdomain(report, &path.field("hostname"), host);
             if formats::parse_ip(host).is_some() {
                 let why = "must be a DNS name, not an IP address";
-                report.invalid_text(&path.field("hostname"), host, why);
+                report.invalid_text(path.field("hostname"), host, why);
             }
         }
     }

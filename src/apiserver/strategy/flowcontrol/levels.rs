@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{bootstrap, conditions};
 use crate::apiserver::strategy::Change;
-use crate::apiserver::strategy::checks::Report;
 use crate::apiserver::strategy::fields::text;
+use crate::apiserver::strategy::report::Report;
 use crate::apiserver::write::Target;
 use crate::machinery::status::Cause;
 
@@ -20,7 +20,7 @@ pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
         check_spec(new, &mut report);
     }
     conditions(&new["status"], &mut report);
-    report.causes
+    report.into_causes()
 }
 
 fn check_spec(level: &Value, report: &mut Report) {
@@ -48,7 +48,7 @@ fn check_spec(level: &Value, report: &mut Report) {
                 limited => check_limited(limited, report),
             }
         }
-        other => report.not_supported("spec.type", &other.into(), &["Exempt", "Limited"]),
+        other => report.unsupported_value("spec.type", &other.into(), &["Exempt", "Limited"]),
     }
     let Some(fixed) = bootstrap::mandatory_level(name) else { return };
     // What the exempt level may borrow and lend is the administrator's.
@@ -101,7 +101,7 @@ fn check_limited(limited: &Value, report: &mut Report) {
         }
         "Queue" => check_queuing(queuing, &field, report),
         other => {
-            report.not_supported(format!("{path}.type"), &other.into(), &["Queue", "Reject"]);
+            report.unsupported_value(format!("{path}.type"), &other.into(), &["Queue", "Reject"]);
         }
     }
 }

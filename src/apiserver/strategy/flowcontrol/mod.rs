@@ -9,8 +9,8 @@ mod tests;
 
 use serde_json::Value;
 
-use super::checks::Report;
 use super::fields::{items, put, text};
+use super::report::Report;
 use super::{NONE, Rules};
 use crate::apiserver::bootstrap::Objects;
 
@@ -72,7 +72,7 @@ fn conditions(status: &Value, report: &mut Report) {
         let path = format!("status.conditions[{index}].type");
         let kind = text(condition, "type");
         if seen.contains(&kind) {
-            report.duplicate(path.as_str(), &kind.into());
+            report.duplicate_value(path.as_str(), &kind.into());
         }
         seen.push(kind);
         if kind.is_empty() {

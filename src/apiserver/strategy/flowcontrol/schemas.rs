@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{bootstrap, conditions};
 use crate::apiserver::strategy::Change;
-use crate::apiserver::strategy::checks::Report;
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 use crate::apiserver::write::Target;
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -24,7 +24,7 @@ pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
         check_spec(new, &mut report);
     }
     conditions(&new["status"], &mut report);
-    report.causes
+    report.into_causes()
 }
 
 fn check_spec(schema: &Value, report: &mut Report) {
@@ -45,13 +45,13 @@ fn check_spec(schema: &Value, report: &mut Report) {
     let method = &spec["distinguisherMethod"];
     let methods = ["ByNamespace", "ByUser"];
     if !method.is_null() && !methods.contains(&text(method, "type")) {
-        report.not_supported("spec.distinguisherMethod.type", method, &methods);
+        report.unsupported_value("spec.distinguisherMethod.type", method, &methods);
     }
     let (level, path) =
         (text(&spec["priorityLevelConfiguration"], "name"), "spec.priorityLevelConfiguration.name");
     match level {
         "" => report.required(path, "must reference a priority level"),
-        level => report.text(path, level, names::check_subdomain(level)),
+        level => report.invalid_texts(path, level, names::check_subdomain(level)),
     }
     for (index, rule) in items(&spec["rules"]).enumerate() {
         check_rule(rule, &format!("spec.rules[{index}]"), report);
@@ -85,7 +85,7 @@ fn check_subject(subject: &Value, path: &str, report: &mut Report) {
     let kind = text(subject, "kind");
     if !SUBJECTS.iter().any(|(known, _)| *known == kind) {
         let of = ["Group", "ServiceAccount", "User"];
-        return report.not_supported(format!("{path}.kind"), &kind.into(), &of);
+        return report.unsupported_value(format!("{path}.kind"), &kind.into(), &of);
     }
     for (known, field) in SUBJECTS {
         let (value, path) = (&subject[field], format!("{path}.{field}"));
@@ -108,12 +108,12 @@ fn check_subject(subject: &Value, path: &str, report: &mut Report) {
             continue;
         }
         if !name.is_empty() && name != "*" {
-            report.text(&format!("{path}.name"), name, names::check_subdomain(name));
+            report.invalid_texts(format!("{path}.name"), name, names::check_subdomain(name));
         }
         let (namespace, path) = (text(value, "namespace"), format!("{path}.namespace"));
         match namespace {
             "" => report.required(path, "must specify namespace for service account"),
-            namespace => report.text(&path, namespace, names::check_label(namespace)),
+            namespace => report.invalid_texts(&path, namespace, names::check_label(namespace)),
         }
     }
 }
@@ -128,15 +128,15 @@ fn wildcard_list(rule: &Value, path: &str, field: &str, missing: &str, others: &
     } else if count > 1 && items(list).any(|item| item == "*") {
         report.invalid(path, list, &format!("if '*' is present, must not specify other {others}"));
     }
-    report.causes
+    report.into_causes()
 }
 
 fn verbs(rule: &Value, path: &str, report: &mut Report) {
     let missing = "verbs must contain at least one value";
-    report.causes.extend(wildcard_list(rule, path, "verbs", missing, "verbs"));
+    report.extend(wildcard_list(rule, path, "verbs", missing, "verbs"));
     let known = |verb: &Value| *verb == "*" || VERBS.contains(&verb.as_str().unwrap_or_default());
     if !items(&rule["verbs"]).all(known) && !items(&rule["verbs"]).any(|verb| verb == "*") {
-        report.not_supported(format!("{path}.verbs"), &rule["verbs"], VERBS);
+        report.unsupported_value(format!("{path}.verbs"), &rule["verbs"], VERBS);
     }
 }
 
@@ -146,7 +146,7 @@ fn resource_rule(rule: &Value, path: &str, report: &mut Report) {
         ("apiGroups", "resource rules must supply at least one api group", "api groups"),
         ("resources", "resource rules must supply at least one resource", "resources"),
     ] {
-        report.causes.extend(wildcard_list(rule, path, field, missing, others));
+        report.extend(wildcard_list(rule, path, field, missing, others));
     }
     let namespaces: Vec<&str> = items(&rule["namespaces"]).filter_map(Value::as_str).collect();
     let field = format!("{path}.namespaces");
@@ -173,7 +173,7 @@ fn other_rule(rule: &Value, path: &str, report: &mut Report) {
     verbs(rule, path, report);
     let field = "nonResourceURLs";
     let missing = "nonResourceURLs must contain at least one value";
-    report.causes.extend(wildcard_list(rule, path, field, missing, "non-resource URLs"));
+    report.extend(wildcard_list(rule, path, field, missing, "non-resource URLs"));
     if items(&rule[field]).any(|url| url == "*") {
         return;
     }

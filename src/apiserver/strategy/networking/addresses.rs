@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::apiserver::strategy::Change;
-use crate::apiserver::strategy::checks::{CIDR_FORM, Report, cidr, masked};
+use crate::apiserver::strategy::checks::{CIDR_FORM, cidr, masked};
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 use crate::apiserver::write::Target;
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -18,25 +19,29 @@ pub(super) fn validate_address(change: &Change<'_>) -> Vec<Cause> {
         let path = |field: &str| format!("spec.parentRef.{field}");
         let (group, namespace) = (text(parent, "group"), text(parent, "namespace"));
         if !group.is_empty() {
-            report.text(&path("group"), group, names::check_subdomain(group));
+            report.invalid_texts(path("group"), group, names::check_subdomain(group));
         }
         for field in ["resource", "name"] {
             report.name(&path(field), text(parent, field), names::check_path_segment);
         }
         if !namespace.is_empty() {
-            report.text(&path("namespace"), namespace, names::check_path_segment(namespace));
+            report.invalid_texts(
+                path("namespace"),
+                namespace,
+                names::check_path_segment(namespace),
+            );
         }
     }
     if let Some(old) = change.old {
         report.immutable(parent, &old["spec"]["parentRef"], "spec.parentRef");
     }
-    report.causes
+    report.into_causes()
 }
 
 pub(super) fn validate_blocks(change: &Change<'_>) -> Vec<Cause> {
     let mut report = Report::default();
     if change.target == Target::Status {
-        return report.causes;
+        return report.into_causes();
     }
     let (spec, path) = (&change.new["spec"], "spec.cidrs");
     let blocks: Vec<&str> = items(&spec["cidrs"]).filter_map(Value::as_str).collect();
@@ -61,7 +66,7 @@ pub(super) fn validate_blocks(change: &Change<'_>) -> Vec<Cause> {
     if let Some(old) = change.old {
         report.immutable(&spec["cidrs"], &old["spec"]["cidrs"], path);
     }
-    report.causes
+    report.into_causes()
 }
 
 fn each_block(blocks: &[&str], path: &str, report: &mut Report) {

@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::apiserver::strategy::Change;
-use crate::apiserver::strategy::checks::{
-    PORT_RANGE, Report, check_host, check_port_name, is_port,
-};
+use crate::apiserver::strategy::checks::{PORT_RANGE, check_host, check_port_name, is_port};
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 use crate::apiserver::write::Target;
 use crate::machinery::names;
 use crate::machinery::status::Cause;
@@ -36,7 +35,7 @@ pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
     let new = change.new;
     if change.target == Target::Status {
         load_balancer(&new["status"]["loadBalancer"], &mut report);
-        return report.causes;
+        return report.into_causes();
     }
     spec(&new["spec"], &mut report);
     let class = new["spec"]["ingressClassName"].as_str();
@@ -47,7 +46,7 @@ pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
         let why = "must match `ingressClassName` when both are specified";
         report.invalid(format!("annotations.{CLASS_ANNOTATION}"), &annotation.into(), why);
     }
-    report.causes
+    report.into_causes()
 }
 
 fn spec(spec: &Value, report: &mut Report) {
@@ -67,7 +66,7 @@ fn spec(spec: &Value, report: &mut Report) {
             if host.parse::<IpAddr>().is_ok() {
                 report.invalid(path.as_str(), &host.into(), NO_ADDRESS);
             }
-            report.text(&path, host, check_host(host));
+            report.invalid_texts(&path, host, check_host(host));
         }
         if !rule["http"].is_null() {
             let path = format!("{path}.http.paths");
@@ -83,15 +82,19 @@ fn spec(spec: &Value, report: &mut Report) {
         let path = format!("spec.tls[{index}]");
         for (index, host) in items(&tls["hosts"]).enumerate() {
             let host = host.as_str().unwrap_or_default();
-            report.text(&format!("{path}.hosts[{index}]"), host, check_host(host));
+            report.invalid_texts(format!("{path}.hosts[{index}]"), host, check_host(host));
         }
         let secret = text(tls, "secretName");
         if !secret.is_empty() {
-            report.text(&format!("{path}.secretName"), secret, names::check_subdomain(secret));
+            report.invalid_texts(
+                format!("{path}.secretName"),
+                secret,
+                names::check_subdomain(secret),
+            );
         }
     }
     if let Some(class) = spec["ingressClassName"].as_str() {
-        report.text("spec.ingressClassName", class, names::check_subdomain(class));
+        report.invalid_texts("spec.ingressClassName", class, names::check_subdomain(class));
     }
 }
 
@@ -103,7 +106,7 @@ fn http_path(http: &Value, path: &str, report: &mut Report) {
     let shown = Value::from(given);
     let is_strict = matches!(kind, "Exact" | "Prefix");
     if !PATH_TYPES.contains(&kind) {
-        report.not_supported(format!("{path}.pathType"), &kind.into(), PATH_TYPES);
+        report.unsupported_value(format!("{path}.pathType"), &kind.into(), PATH_TYPES);
     } else if !given.starts_with('/') && (is_strict || !given.is_empty()) {
         report.invalid(field.as_str(), &shown, "must be an absolute path");
     }
@@ -142,20 +145,20 @@ fn service_backend(service: &Value, path: &str, report: &mut Report) {
             report.invalid(field("port.number"), &number.into(), PORT_RANGE);
         }
         ("", _) => {}
-        (name, 0) => report.text(&field("port.name"), name, check_port_name(name)),
+        (name, 0) => report.invalid_texts(field("port.name"), name, check_port_name(name)),
         _ => report.invalid(path, &"".into(), "cannot set both port name & port number"),
     }
 }
 
 fn reference(reference: &Value, path: &str, report: &mut Report) {
     if let Some(group) = reference["apiGroup"].as_str() {
-        report.text(&format!("{path}.apiGroup"), group, names::check_subdomain(group));
+        report.invalid_texts(format!("{path}.apiGroup"), group, names::check_subdomain(group));
     }
     for field in ["kind", "name"] {
         let (value, path) = (text(reference, field), format!("{path}.{field}"));
         match value {
             "" => report.required(path, &format!("{field} is required")),
-            value => report.text(&path, value, names::check_path_segment(value)),
+            value => report.invalid_texts(&path, value, names::check_path_segment(value)),
         }
     }
 }
@@ -170,7 +173,7 @@ fn load_balancer(status: &Value, report: &mut Report) {
         }
         if !host.is_empty() {
             let path = format!("{path}.hostname");
-            report.text(&path, host, names::check_subdomain(host));
+            report.invalid_texts(&path, host, names::check_subdomain(host));
             if host.parse::<IpAddr>().is_ok() {
                 report.invalid(path, &host.into(), NO_ADDRESS);
             }
@@ -185,7 +188,7 @@ pub(super) fn validate_class(change: &Change<'_>) -> Vec<Cause> {
         report.immutable(&spec["controller"], &old["spec"]["controller"], "spec.controller");
     }
     let controller = text(spec, "controller");
-    report.too_long("spec.controller", controller.len(), CONTROLLER_MAX);
+    report.text_within("spec.controller", controller.len(), CONTROLLER_MAX);
     report.domain_prefixed_path("spec.controller", controller);
     let parameters = &spec["parameters"];
     if !parameters.is_null() {
@@ -197,16 +200,16 @@ pub(super) fn validate_class(change: &Change<'_>) -> Vec<Cause> {
             ("Namespace", None) => {
                 report.required(path, "`parameters.scope` is set to 'Namespace'");
             }
-            ("Namespace", Some(name)) => report.text(path, name, names::check_label(name)),
+            ("Namespace", Some(name)) => report.invalid_texts(path, name, names::check_label(name)),
             ("Cluster", Some(_)) => {
                 report.forbidden(path, "`parameters.scope` is set to 'Cluster'");
             }
             ("Cluster", None) => {}
             (other, _) => {
                 let of = ["Cluster", "Namespace"];
-                report.not_supported("spec.parameters.scope", &other.into(), &of);
+                report.unsupported_value("spec.parameters.scope", &other.into(), &of);
             }
         }
     }
-    report.causes
+    report.into_causes()
 }

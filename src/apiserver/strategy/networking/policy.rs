@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::apiserver::strategy::Change;
 use crate::apiserver::strategy::checks::{
-    CIDR_FORM, PORT_RANGE, Report, check_port_name, cidr, is_port, masked,
+    CIDR_FORM, PORT_RANGE, check_port_name, cidr, is_port, masked,
 };
 use crate::apiserver::strategy::fields::{items, text};
+use crate::apiserver::strategy::report::Report;
 use crate::machinery::status::Cause;
 
 pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
@@ -28,19 +29,19 @@ pub(super) fn validate(change: &Change<'_>) -> Vec<Cause> {
     if items(types).count() > 2 {
         let why = "may not specify more than two policyTypes";
         report.invalid("spec.policyTypes", types, why);
-        return report.causes;
+        return report.into_causes();
     }
     let known = ["Ingress", "Egress"];
     for (index, kind) in items(types).enumerate() {
         if !known.contains(&kind.as_str().unwrap_or_default()) {
-            report.not_supported(format!("spec.policyTypes[{index}]"), kind, &known);
+            report.unsupported_value(format!("spec.policyTypes[{index}]"), kind, &known);
         }
     }
-    report.causes
+    report.into_causes()
 }
 
 fn check_port(port: &Value, path: &str, report: &mut Report) {
-    report.one_of(port, path, "protocol", &["TCP", "UDP", "SCTP"]);
+    report.field_one_of(port, path, "protocol", &["TCP", "UDP", "SCTP"]);
     let (field, end_field) = (format!("{path}.port"), format!("{path}.endPort"));
     let end = &port["endPort"];
     match &port["port"] {
@@ -52,7 +53,7 @@ fn check_port(port: &Value, path: &str, report: &mut Report) {
             if !end.is_null() {
                 report.invalid(end_field, end, "may not be specified when `port` is non-numeric");
             }
-            report.text(&field, name, check_port_name(name));
+            report.invalid_texts(&field, name, check_port_name(name));
         }
         number => {
             let start = number.as_i64().unwrap_or(0);

@@ -29,25 +29,25 @@ pub(in crate::apiserver::strategy) fn annotations(
         if key == MIRROR {
             if text(spec, "nodeName").is_empty() {
                 let why = "must set spec.nodeName if mirror pod annotation is set";
-                report.invalid_text(&path.key(key), value, why);
+                report.invalid_text(path.key(key), value, why);
             }
         } else if key == DELETION_COST {
             let digits = value.strip_prefix('-').unwrap_or(value);
             let is_plain = digits == "0" || !digits.starts_with('0');
             if value.parse::<i32>().is_err() || !is_plain || value.starts_with('+') {
-                report.invalid_text(&path.key(key), value, "must be a 32bit integer");
+                report.invalid_text(path.key(key), value, "must be a 32bit integer");
             }
         } else if key == SECCOMP_POD || key.starts_with(SECCOMP_CONTAINER) {
             seccomp(report, &path.field(key), value);
         } else if let Some(container) = key.strip_prefix(APP_ARMOR) {
             let place = path.key(key);
             if !containers_of(spec).any(|(_, _, it)| text(it, "name") == container) {
-                report.invalid_text(&place, container, "container not found");
+                report.invalid_text(place, container, "container not found");
             }
             let known = matches!(value, "" | "runtime/default" | "unconfined");
             if !known && !value.starts_with("localhost/") {
                 let why = format!("invalid AppArmor profile name: {value:?}");
-                report.invalid_text(&place, value, &why);
+                report.invalid_text(place, value, &why);
             }
         }
     }

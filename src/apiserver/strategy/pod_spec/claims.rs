@@ -39,7 +39,7 @@ pub(super) fn claim_template(report: &mut Report, path: &Path<'_>, template: &Va
     labels::labels(report, &place.field("labels"), &metadata["labels"]);
     for name in TEMPLATE_FORBIDDEN {
         if !metadata[*name].is_null() && metadata[*name] != "" {
-            report.forbidden(&place.field(name), "cannot be set");
+            report.forbidden(place.field(name), "cannot be set");
         }
     }
     claim_spec(report, &path.field("spec"), &template["spec"]);
@@ -52,7 +52,7 @@ pub(in crate::apiserver::strategy) fn claim_spec(
     spec: &Value,
 ) {
     if items(&spec["accessModes"]).next().is_none() {
-        report.required(&path.field("accessModes"), "at least 1 access mode is required");
+        report.required(path.field("accessModes"), "at least 1 access mode is required");
     }
     labels::selector(report, &path.field("selector"), &spec["selector"]);
     access_modes(report, &path.field("accessModes"), &spec["accessModes"]);
@@ -60,14 +60,14 @@ pub(in crate::apiserver::strategy) fn claim_spec(
     let place = path.field("resources");
     let place = place.key("storage");
     match requested.and_then(|text| Quantity::parse(text).ok()) {
-        None => report.required(&place, ""),
+        None => report.required(place, ""),
         Some(size) if size.value() <= 0 && !size.is_positive() => {
-            report.invalid_text(&place, &size.to_string(), NOT_POSITIVE);
+            report.invalid_text(place, &size.to_string(), NOT_POSITIVE);
         }
         Some(size) => resources::quantity(report, &place, "storage", size),
     }
     class_name(report, &path.field("storageClassName"), &spec["storageClassName"]);
-    report.one_of(&path.field("volumeMode"), &spec["volumeMode"], VOLUME_MODES);
+    report.one_of(path.field("volumeMode"), &spec["volumeMode"], VOLUME_MODES);
     data_sources(report, path, spec);
     class_name(
         report,
@@ -152,9 +152,9 @@ pub(super) fn resource_claims(report: &mut Report, path: &Path<'_>, spec: &Value
         let path = path.index(index);
         let (name, place) = (text(claim, "name"), path.field("name"));
         if name.is_empty() {
-            report.required(&place, "");
+            report.required(place, "");
         } else if taken.contains(&name) {
-            report.duplicate(&place, name);
+            report.duplicate(place, name);
         } else {
             formats::label(report, &place, name);
             taken.push(name);
@@ -174,18 +174,18 @@ pub(super) fn resource_claims(report: &mut Report, path: &Path<'_>, spec: &Value
             (Some(_), Some(_)) => {
                 let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may \
                            be specified";
-                report.shown(&path, &shown(), why);
+                report.shown(path, &shown(), why);
             }
             (None, None) => {
                 let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
-                report.shown(&path, &shown(), why);
+                report.shown(path, &shown(), why);
             }
             _ => {}
         }
         for (field, name) in [("resourceClaimName", named), ("resourceClaimTemplateName", template)]
         {
             if let Some(name) = name {
-                report.invalid_texts(&path.field(field), name, names::check_subdomain(name));
+                report.invalid_texts(path.field(field), name, names::check_subdomain(name));
             }
         }
     }

@@ -63,7 +63,7 @@ fn regular(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
         common(report, &path, container, pod);
         let name = text(container, "name");
         if taken.contains(&name) {
-            report.duplicate(&path.field("name"), name);
+            report.duplicate(path.field("name"), name);
         } else {
             taken.push(name);
         }
@@ -86,7 +86,7 @@ fn init(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
         restarts::init(report, &path, container);
         let name = text(container, "name");
         if taken.contains(&name) {
-            report.duplicate(&path.field("name"), name);
+            report.duplicate(path.field("name"), name);
         } else if !name.is_empty() {
             taken.push(name);
         }
@@ -101,7 +101,7 @@ fn init(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
             if !container[field].is_null() {
                 let why = "may not be set for init containers without restartPolicy=Always";
-                report.forbidden(&path.field(field), why);
+                report.forbidden(path.field(field), why);
             }
         }
     }
@@ -120,12 +120,12 @@ fn ephemeral(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
         image_without_space(report, &path, container);
         let (name, target) = (text(container, "name"), text(container, "targetContainerName"));
         if taken.contains(&name) {
-            report.duplicate(&path.field("name"), name);
+            report.duplicate(path.field("name"), name);
         } else {
             taken.push(name);
         }
         if !target.is_empty() && !others.contains(&target) {
-            report.not_found(&path.field("targetContainerName"), target, "");
+            report.not_found(path.field("targetContainerName"), target, "");
         }
         let why = "cannot be set for an Ephemeral Container";
         let is_set = |value: &Value| match value {
@@ -135,13 +135,13 @@ fn ephemeral(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
             _ => true,
         };
         for field in NOT_EPHEMERAL.iter().filter(|field| is_set(&container[**field])) {
-            report.forbidden(&path.field(field), why);
+            report.forbidden(path.field(field), why);
         }
         let mounts = path.field("volumeMounts");
         for (index, mount) in items(&container["volumeMounts"]).enumerate() {
             for field in ["subPath", "subPathExpr"] {
                 if !text(mount, field).is_empty() {
-                    report.forbidden(&mounts.index(index).field(field), why);
+                    report.forbidden(mounts.index(index).field(field), why);
                 }
             }
         }
@@ -155,13 +155,13 @@ fn common(report: &mut Report, path: &Path<'_>, container: &Value, pod: &Pod<'_>
     }
     report.has_text(path, container, "image");
     let place = path.field("terminationMessagePolicy");
-    report.must_be_one_of(&place, &container["terminationMessagePolicy"], MESSAGE_POLICIES);
+    report.must_be_one_of(place, &container["terminationMessagePolicy"], MESSAGE_POLICIES);
     ports(report, &path.field("ports"), container);
     env::env(report, path, container, &pod.volumes);
     volume_mounts(report, &path.field("volumeMounts"), container, &pod.volumes);
     volume_devices(report, &path.field("volumeDevices"), container, &pod.volumes);
     let place = path.field("imagePullPolicy");
-    report.must_be_one_of(&place, &container["imagePullPolicy"], PULL_POLICIES);
+    report.must_be_one_of(place, &container["imagePullPolicy"], PULL_POLICIES);
     let place = path.field("resources");
     requirements(report, &place, &container["resources"], (Holder::Container, &pod.claims));
     resize_policies(report, &path.field("resizePolicy"), container, pod.spec);
@@ -176,20 +176,20 @@ fn ports(report: &mut Report, list: &Path<'_>, container: &Value) {
         if !name.is_empty() {
             let wrong = formats::port_name(name);
             if wrong.is_empty() && taken.contains(&name) {
-                report.duplicate(&path.field("name"), name);
+                report.duplicate(path.field("name"), name);
             }
-            report.invalid_texts(&path.field("name"), name, wrong);
+            report.invalid_texts(path.field("name"), name, wrong);
             taken.push(name);
         }
         match port["containerPort"].as_i64().unwrap_or(0) {
-            0 => report.required(&path.field("containerPort"), ""),
+            0 => report.required(path.field("containerPort"), ""),
             number => formats::port(report, &path.field("containerPort"), number),
         }
         match port["hostPort"].as_i64().unwrap_or(0) {
             0 => {}
             number => formats::port(report, &path.field("hostPort"), number),
         }
-        report.must_be_one_of(&path.field("protocol"), &port["protocol"], PROTOCOLS);
+        report.must_be_one_of(path.field("protocol"), &port["protocol"], PROTOCOLS);
     }
 }
 
@@ -202,7 +202,7 @@ fn host_ports(report: &mut Report, path: &Path<'_>, container: &Value, taken: &m
         }
         let shown = format!("{}/{}/{number}", text(port, "protocol"), text(port, "hostIP"));
         if taken.contains(&shown) {
-            report.duplicate(&list.index(index).field("hostPort"), &shown);
+            report.duplicate(list.index(index).field("hostPort"), &shown);
         } else {
             taken.push(shown);
         }
@@ -214,7 +214,7 @@ fn resize_policies(report: &mut Report, list: &Path<'_>, container: &Value, spec
     for (index, policy) in items(&container["resizePolicy"]).enumerate() {
         let (resource, restart) = (text(policy, "resourceName"), text(policy, "restartPolicy"));
         if taken.contains(&resource) {
-            report.duplicate(&list.index(index), resource);
+            report.duplicate(list.index(index), resource);
         }
         taken.push(resource);
         report.must_be_one_of(list, &policy["resourceName"], RESIZED);
@@ -231,6 +231,6 @@ pub(super) fn image_without_space(report: &mut Report, path: &Path<'_>, containe
     let image = text(container, "image");
     if image.trim().len() != image.len() {
         let why = "must not have leading or trailing whitespace";
-        report.invalid_text(&path.field("image"), image, why);
+        report.invalid_text(path.field("image"), image, why);
     }
 }

@@ -26,13 +26,13 @@ pub(super) fn config(report: &mut Report, path: &Path<'_>, spec: &Value) {
         }
         if items(servers).next().is_none() {
             let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-            report.required(&path.field("nameservers"), why);
+            report.required(path.field("nameservers"), why);
             return;
         }
     }
     let list = path.field("nameservers");
     if items(servers).count() > SERVERS_MAX {
-        report.invalid(&list, servers, "must not have more than 3 nameservers");
+        report.invalid(list, servers, "must not have more than 3 nameservers");
     }
     for (index, server) in items(servers).enumerate() {
         formats::ip(report, &list.index(index), server.as_str().unwrap_or_default());
@@ -45,20 +45,20 @@ pub(super) fn config(report: &mut Report, path: &Path<'_>, spec: &Value) {
         if search != "." {
             let search = search.strip_suffix('.').unwrap_or(search);
             let reasons = formats::subdomain_with_underscores(search);
-            report.invalid_texts(&list.index(index), search, reasons);
+            report.invalid_texts(list.index(index), search, reasons);
         }
     }
     if count > SEARCHES_MAX {
-        report.invalid(&list, searches, "must not have more than 32 search paths");
+        report.invalid(list, searches, "must not have more than 32 search paths");
     }
     if length > SEARCH_LENGTH_MAX + 1 {
         let why = "must not have more than 2048 characters (including spaces) in the search list";
-        report.invalid(&list, searches, why);
+        report.invalid(list, searches, why);
     }
     let list = path.field("options");
     for (index, option) in items(&config["options"]).enumerate() {
         if text(option, "name").is_empty() {
-            report.required(&list.index(index), "must not be empty");
+            report.required(list.index(index), "must not be empty");
         }
     }
 }
@@ -86,13 +86,13 @@ pub(super) fn host_names(report: &mut Report, path: &Path<'_>, spec: &Value) {
     let Some(name) = spec["hostnameOverride"].as_str() else { return };
     let place = path.field("hostnameOverride");
     if spec["setHostnameAsFQDN"] == true {
-        report.forbidden(&place, "may not be specified when setHostnameAsFQDN is true");
+        report.forbidden(place, "may not be specified when setHostnameAsFQDN is true");
     }
     if spec["hostNetwork"] == true {
-        report.forbidden(&place, "may not be specified when hostNetwork is true");
+        report.forbidden(place, "may not be specified when hostNetwork is true");
     }
     if name.len() > OVERRIDE_MAX {
-        report.invalid_text(&place, name, "must be no more than 64 characters");
+        report.invalid_text(place, name, "must be no more than 64 characters");
     }
     formats::subdomain(report, &place, name);
 }

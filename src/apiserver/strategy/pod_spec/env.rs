@@ -58,8 +58,8 @@ pub(super) fn env(report: &mut Report, path: &Path<'_>, container: &Value, volum
         let path = list.index(index);
         let name = text(variable, "name");
         match name {
-            "" => report.required(&path.field("name"), ""),
-            _ => report.invalid_texts(&path.field("name"), name, formats::variable_name(name)),
+            "" => report.required(path.field("name"), ""),
+            _ => report.invalid_texts(path.field("name"), name, formats::variable_name(name)),
         }
         if variable["valueFrom"].is_object() {
             value_from(report, &path.field("valueFrom"), variable, volumes);
@@ -114,7 +114,7 @@ pub(super) fn field_reference(
     let place = path.field("fieldPath");
     if version != "v1" {
         let why = format!("error converting fieldPath: unsupported pod version: {version}");
-        report.invalid_text(&place, field, &why);
+        report.invalid_text(place, field, &why);
         return;
     }
     let subscripted = field.strip_suffix("']").and_then(|field| field.split_once("['"));
@@ -126,7 +126,7 @@ pub(super) fn field_reference(
                 let why = format!(
                     "error converting fieldPath: field label does not support subscript: {field}"
                 );
-                report.invalid_text(&place, field, &why);
+                report.invalid_text(place, field, &why);
             }
         }
         return;
@@ -136,7 +136,7 @@ pub(super) fn field_reference(
         || matches!(field, "spec.restartPolicy" | "spec.schedulerName" | "status.phase");
     if !known {
         let why = format!("error converting fieldPath: field label not supported: {field}");
-        report.invalid_text(&place, field, &why);
+        report.invalid_text(place, field, &why);
         return;
     }
     let usable = match purpose {
@@ -144,7 +144,7 @@ pub(super) fn field_reference(
         FieldUse::Volume => VOLUME_FIELDS,
     };
     if !usable.contains(&field) {
-        report.unsupported(&place, field, usable);
+        report.unsupported(place, field, usable);
     }
 }
 
@@ -160,11 +160,11 @@ pub(super) fn resource_reference(
         .iter()
         .any(|prefix| resource.starts_with(prefix));
     if purpose == FieldUse::Volume && text(reference, "containerName").is_empty() {
-        report.required(&path.field("containerName"), "");
+        report.required(path.field("containerName"), "");
     } else if resource.is_empty() {
-        report.required(&path.field("resource"), "");
+        report.required(path.field("resource"), "");
     } else if !RESOURCES.contains(&resource) && !is_huge {
-        report.unsupported(&path.field("resource"), resource, RESOURCES);
+        report.unsupported(path.field("resource"), resource, RESOURCES);
     }
     divisor(report, &path.field("divisor"), resource, text(reference, "divisor"));
 }
@@ -200,29 +200,29 @@ fn divisor(report: &mut Report, path: &Path<'_>, resource: &str, divisor: &str) 
 fn key_reference(report: &mut Report, path: &Path<'_>, reference: &Value) {
     formats::subdomain(report, &path.field("name"), text(reference, "name"));
     match text(reference, "key") {
-        "" => report.required(&path.field("key"), ""),
-        key => report.invalid_texts(&path.field("key"), key, formats::config_key(key)),
+        "" => report.required(path.field("key"), ""),
+        key => report.invalid_texts(path.field("key"), key, formats::config_key(key)),
     }
 }
 
 fn file_reference(report: &mut Report, path: &Path<'_>, reference: &Value, volumes: &Volumes<'_>) {
     match text(reference, "key") {
-        "" => report.required(&path.field("key"), ""),
-        key => report.invalid_texts(&path.field("key"), key, formats::variable_name(key)),
+        "" => report.required(path.field("key"), ""),
+        key => report.invalid_texts(path.field("key"), key, formats::variable_name(key)),
     }
     let place = path.field("volumeName");
     match text(reference, "volumeName") {
-        "" => report.required(&place, ""),
+        "" => report.required(place, ""),
         name => match volumes.get(name) {
-            None => report.not_found(&place, name, ""),
+            None => report.not_found(place, name, ""),
             Some(volume) if !volume["emptyDir"].is_object() => {
-                report.invalid_text(&place, name, "referenced volume must be of type emptyDir");
+                report.invalid_text(place, name, "referenced volume must be of type emptyDir");
             }
             Some(_) => {}
         },
     }
     match text(reference, "path") {
-        "" => report.required(&path.field("path"), ""),
+        "" => report.required(path.field("path"), ""),
         file => not_reserved(report, &path.field("path"), file),
     }
 }
@@ -233,7 +233,7 @@ fn env_from(report: &mut Report, list: &Path<'_>, container: &Value) {
         let prefix = text(source, "prefix");
         if !prefix.is_empty() {
             let place = path.field("prefix");
-            report.invalid_texts(&place, prefix, formats::variable_name(prefix));
+            report.invalid_texts(place, prefix, formats::variable_name(prefix));
         }
         let mut count = 0;
         for name in ["configMapRef", "secretRef"] {

@@ -20,7 +20,7 @@ pub(super) fn check(report: &mut Report, path: &Path<'_>, spec: &Value) {
     }
     if !own["claims"].is_null() {
         let why = "claims cannot be set for Resources at pod-level";
-        report.forbidden(&path.field("claims"), why);
+        report.forbidden(path.field("claims"), why);
     }
     requirements(report, path, own, (Holder::Pod, &[]));
     let requests = path.field("requests");
@@ -31,7 +31,7 @@ pub(super) fn check(report: &mut Report, path: &Path<'_>, spec: &Value) {
             let why = format!(
                 "must be greater than or equal to aggregate container requests of {wanted}"
             );
-            report.invalid_text(&requests.key(name), &given.to_string(), &why);
+            report.invalid_text(requests.key(name), &given.to_string(), &why);
         }
     }
     for (index, container) in items(&spec["containers"]).enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn check(report: &mut Report, path: &Path<'_>, spec: &Value) {
                 let place = place.index(index);
                 let place = place.key(name);
                 let why = format!("must be less than or equal to pod limits of {most}");
-                report.invalid_text(&place.field("limits"), &limit.to_string(), &why);
+                report.invalid_text(place.field("limits"), &limit.to_string(), &why);
             }
         }
     }

@@ -27,24 +27,24 @@ pub(super) fn probes(report: &mut Report, path: &Path<'_>, container: &Value, sp
         }
         handler(report, &path, probe, (PROBE_HANDLERS, spec));
         for count in COUNTS {
-            report.not_negative(&path.field(count), &probe[count]);
+            report.not_negative(path.field(count), &probe[count]);
         }
         let grace = probe["terminationGracePeriodSeconds"].as_i64();
         let place = path.field("terminationGracePeriodSeconds");
         if let Some(seconds) = grace
             && seconds <= 0
         {
-            report.invalid_number(&place, seconds, "must be greater than 0");
+            report.invalid_number(place, seconds, "must be greater than 0");
         }
         if name == "readinessProbe" {
             if let Some(seconds) = grace {
                 let why = "must not be set for readinessProbes";
-                report.invalid_number(&place, seconds, why);
+                report.invalid_number(place, seconds, why);
             }
         } else if let Some(times) = probe["successThreshold"].as_i64()
             && times != 1
         {
-            report.invalid_number(&path.field("successThreshold"), times, "must be 1");
+            report.invalid_number(path.field("successThreshold"), times, "must be 1");
         }
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn lifecycle(report: &mut Report, path: &Path<'_>, container: &Value,
     let signal = text(&container["lifecycle"], "stopSignal");
     if !signal.is_empty() && spec["os"]["name"].is_null() {
         let why = "may not be set for containers with empty `spec.os.name`";
-        report.forbidden(&path.field("stopSignal"), why);
+        report.forbidden(path.field("stopSignal"), why);
     }
 }
 
@@ -73,14 +73,14 @@ fn handler(report: &mut Report, path: &Path<'_>, object: &Value, (kinds, spec): 
             continue;
         }
         if count > 0 {
-            report.forbidden(&path, "may not specify more than 1 handler type");
+            report.forbidden(path, "may not specify more than 1 handler type");
             continue;
         }
         count += 1;
         match *kind {
             "exec" => {
                 if items(&action["command"]).next().is_none() {
-                    report.required(&path.field("command"), "");
+                    report.required(path.field("command"), "");
                 }
             }
             "httpGet" => http_get(report, &path, action),
@@ -96,10 +96,10 @@ fn handler(report: &mut Report, path: &Path<'_>, object: &Value, (kinds, spec): 
 fn http_get(report: &mut Report, path: &Path<'_>, action: &Value) {
     report.has_text(path, action, "path");
     formats::port_or_name(report, &path.field("port"), &action["port"]);
-    report.one_of(&path.field("scheme"), &action["scheme"], SCHEMES);
+    report.one_of(path.field("scheme"), &action["scheme"], SCHEMES);
     for header in items(&action["httpHeaders"]) {
         let name = text(header, "name");
-        report.invalid_texts(&path.field("httpHeaders"), name, formats::header_name(name));
+        report.invalid_texts(path.field("httpHeaders"), name, formats::header_name(name));
     }
 }
 

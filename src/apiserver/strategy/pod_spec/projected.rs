@@ -80,7 +80,7 @@ pub(super) fn projected(report: &mut Report, path: &Path<'_>, volume: &Value) {
             count += 1;
         }
         if count > 1 {
-            report.forbidden(&place, "may not specify more than 1 volume type per source");
+            report.forbidden(place, "may not specify more than 1 volume type per source");
         }
     }
 }
@@ -122,15 +122,15 @@ fn token(report: &mut Report, (volume, path): (&Path<'_>, &Path<'_>), source: &V
     let place = path.field("expirationSeconds");
     if seconds < TOKEN_SECONDS_MIN {
         let why = "may not specify a duration less than 10 minutes";
-        report.invalid_number(&place, seconds, why);
+        report.invalid_number(place, seconds, why);
     }
     if seconds > TOKEN_SECONDS_MAX {
         let why = "may not specify a duration larger than 2^32 seconds";
-        report.invalid_number(&place, seconds, why);
+        report.invalid_number(place, seconds, why);
     }
     // kube-apiserver names the volume's path here, not the source's.
     match text(source, "path") {
-        "" => report.required(&volume.field("path"), ""),
+        "" => report.required(volume.field("path"), ""),
         path => not_reserved(report, &volume.field("path"), path),
     }
 }
@@ -143,28 +143,28 @@ fn trust_bundle(report: &mut Report, path: &Path<'_>, source: &Value) {
         (Some(name), None) => {
             let place = path.field("name");
             if name.is_empty() {
-                report.required(&place, "must be a valid object name");
+                report.required(place, "must be a valid object name");
             }
             let plain = name.rsplit(':').next().unwrap_or_default();
             for why in crate::machinery::names::check_subdomain(plain) {
                 let why = format!("not a valid clustertrustbundlename: {why}");
-                report.invalid_text(&place, name, &why);
+                report.invalid_text(place, name, &why);
             }
             if !source["labelSelector"].is_null() {
                 let why = "labelSelector must be unset if name is specified";
-                report.invalid(&path.field("labelSelector"), &source["labelSelector"], why);
+                report.invalid(path.field("labelSelector"), &source["labelSelector"], why);
             }
         }
         (None, Some(signer)) => {
             let place = path.field("signerName");
             if signer.is_empty() {
-                report.required(&place, "must be a valid signer name");
+                report.required(place, "must be a valid signer name");
             }
             let domain = signer.split('/').next().unwrap_or_default();
             if !signer.contains('/') {
                 let why = "must be a fully qualified domain and path of the form \
                            'example.com/signer-name'";
-                report.invalid_text(&place, signer, why);
+                report.invalid_text(place, signer, why);
             } else {
                 formats::subdomain(report, &place, domain);
             }

@@ -14,13 +14,13 @@ const VALUES_MAX: usize = 255;
 
 /// Of a regular container.
 pub(super) fn regular(report: &mut Report, path: &Path<'_>, container: &Value) {
-    report.one_of(&path.field("restartPolicy"), &container["restartPolicy"], POLICIES);
+    report.one_of(path.field("restartPolicy"), &container["restartPolicy"], POLICIES);
     rules(report, path, container);
 }
 
 /// Of an init container.
 pub(super) fn init(report: &mut Report, path: &Path<'_>, container: &Value) {
-    report.one_of(&path.field("restartPolicy"), &container["restartPolicy"], POLICIES);
+    report.one_of(path.field("restartPolicy"), &container["restartPolicy"], POLICIES);
     rules(report, path, container);
 }
 
@@ -32,27 +32,27 @@ fn rules(report: &mut Report, path: &Path<'_>, container: &Value) {
     }
     if container["restartPolicy"].is_null() {
         let why = "must specify restartPolicy when restart rules are used";
-        report.required(&path.field("restartPolicy"), why);
+        report.required(path.field("restartPolicy"), why);
     }
     if count > RULES_MAX {
         let why = format!("must have at most {RULES_MAX} items");
-        report.shown(&list, &count.to_string(), &why);
+        report.shown(list, &count.to_string(), &why);
     }
     for (index, rule) in items(&container["restartPolicyRules"]).enumerate() {
         let path = list.index(index);
-        report.must_be_one_of(&path.field("action"), &rule["action"], ACTIONS);
+        report.must_be_one_of(path.field("action"), &rule["action"], ACTIONS);
         let (codes, place) = (&rule["exitCodes"], path.field("exitCodes"));
         if codes.is_null() {
-            report.required(&place, "must be specified");
+            report.required(place, "must be specified");
             continue;
         }
         match text(codes, "operator") {
-            "" => report.required(&place.field("operator"), ""),
-            _ => report.one_of(&place.field("operator"), &codes["operator"], OPERATORS),
+            "" => report.required(place.field("operator"), ""),
+            _ => report.one_of(place.field("operator"), &codes["operator"], OPERATORS),
         }
         if items(&codes["values"]).count() > VALUES_MAX {
             let why = format!("must have at most {VALUES_MAX} items");
-            report.shown(&place.field("values"), "[]", &why);
+            report.shown(place.field("values"), "[]", &why);
         }
     }
 }

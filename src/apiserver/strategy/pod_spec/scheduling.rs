@@ -50,7 +50,7 @@ pub(super) fn affinity(report: &mut Report, path: &Path<'_>, affinity: &Value) {
 fn weight(report: &mut Report, path: &Path<'_>, term: &Value) {
     let weight = term["weight"].as_i64().unwrap_or(0);
     if !(1..=100).contains(&weight) {
-        report.invalid_number(&path.field("weight"), weight, WEIGHTS);
+        report.invalid_number(path.field("weight"), weight, WEIGHTS);
     }
 }
 
@@ -62,7 +62,7 @@ pub(in crate::apiserver::strategy) fn node_selector(
 ) {
     let list = path.field("nodeSelectorTerms");
     if items(&selector["nodeSelectorTerms"]).next().is_none() {
-        report.required(&list, "must have at least one node selector term");
+        report.required(list, "must have at least one node selector term");
     }
     for (index, term) in items(&selector["nodeSelectorTerms"]).enumerate() {
         node_term(report, &list.index(index), term, true);
@@ -82,10 +82,10 @@ fn node_term(report: &mut Report, path: &Path<'_>, term: &Value, strict_values: 
                 if items(&requirement["values"]).count() != 1 {
                     let why = "must be only one value when `operator` is 'In' or 'NotIn' for node \
                                field selector";
-                    report.required(&path.field("values"), why);
+                    report.required(path.field("values"), why);
                 }
             }
-            other => report.invalid_text(&path.field("operator"), other, NO_OPERATOR),
+            other => report.invalid_text(path.field("operator"), other, NO_OPERATOR),
         }
         match text(requirement, "key") {
             "metadata.name" => {
@@ -96,7 +96,7 @@ fn node_term(report: &mut Report, path: &Path<'_>, term: &Value, strict_values: 
                 }
             }
             key => {
-                report.invalid_text(&path.field("key"), key, "not a valid field selector key");
+                report.invalid_text(path.field("key"), key, "not a valid field selector key");
             }
         }
     }
@@ -112,24 +112,24 @@ fn node_requirement(
     let count = items(&requirement["values"]).count();
     match text(requirement, "operator") {
         "In" | "NotIn" if count == 0 => {
-            report.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
+            report.required(values, "must be specified when `operator` is 'In' or 'NotIn'");
         }
         "Exists" | "DoesNotExist" if count > 0 => {
             let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            report.forbidden(&values, why);
+            report.forbidden(values, why);
         }
         "Gt" | "Lt" if count != 1 => {
             let why = "must be specified single value when `operator` is 'Lt' or 'Gt'";
-            report.required(&values, why);
+            report.required(values, why);
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        other => report.invalid_text(&path.field("operator"), other, NO_OPERATOR),
+        other => report.invalid_text(path.field("operator"), other, NO_OPERATOR),
     }
     formats::qualified_name(report, &path.field("key"), text(requirement, "key"));
     if strict_values {
         for (index, value) in items(&requirement["values"]).enumerate() {
             let value = value.as_str().unwrap_or_default();
-            report.invalid_texts(&values.index(index), value, names::check_label_value(value));
+            report.invalid_texts(values.index(index), value, names::check_label_value(value));
         }
     }
 }
@@ -143,7 +143,7 @@ fn pod_term(report: &mut Report, path: &Path<'_>, term: &Value) {
     for field in ["matchLabelKeys", "mismatchLabelKeys"] {
         let list = path.field(field);
         if items(&term[field]).next().is_some() && term["labelSelector"].is_null() {
-            report.forbidden(&list, "must not be specified when labelSelector is not set");
+            report.forbidden(list, "must not be specified when labelSelector is not set");
             continue;
         }
         for (index, key) in items(&term[field]).enumerate() {
@@ -155,12 +155,12 @@ fn pod_term(report: &mut Report, path: &Path<'_>, term: &Value) {
     for (index, key) in items(&term["matchLabelKeys"]).enumerate() {
         if items(&term["mismatchLabelKeys"]).any(|other| other == key) {
             let why = "exists in both matchLabelKeys and mismatchLabelKeys";
-            report.invalid(&list.index(index), key, why);
+            report.invalid(list.index(index), key, why);
         }
     }
     let (key, place) = (text(term, "topologyKey"), path.field("topologyKey"));
     if key.is_empty() {
-        report.required(&place, NOT_EMPTY);
+        report.required(place, NOT_EMPTY);
     }
     formats::qualified_name(report, &place, key);
 }
@@ -181,28 +181,28 @@ pub(in crate::apiserver::strategy) fn tolerations(
         } else if operator != "Exists" {
             let why = "operator must be Exists when `key` is empty, which means \"match all \
                        values and all keys\"";
-            report.invalid_text(&place, operator, why);
+            report.invalid_text(place, operator, why);
         }
         if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
             let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            report.invalid_text(&path.field("effect"), effect, why);
+            report.invalid_text(path.field("effect"), effect, why);
         }
         match operator {
             "" | "Equal" => {
                 let reasons = names::check_label_value(value);
                 if !reasons.is_empty() {
-                    report.invalid_text(&place, value, &reasons.join(";"));
+                    report.invalid_text(place, value, &reasons.join(";"));
                 }
             }
             "Exists" if value.is_empty() => {}
             "Exists" => {
                 let why = "value must be empty when `operator` is 'Exists'";
-                report.invalid_text(&place, value, why);
+                report.invalid_text(place, value, why);
             }
-            other => report.unsupported(&place, other, &["Equal", "Exists"]),
+            other => report.unsupported(place, other, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {
-            report.one_of(&path.field("effect"), &toleration["effect"], EFFECTS);
+            report.one_of(path.field("effect"), &toleration["effect"], EFFECTS);
         }
     }
 }
@@ -214,37 +214,37 @@ pub(super) fn spread(report: &mut Report, list: &Path<'_>, spec: &Value) {
         let path = list.index(index);
         let skew = constraint["maxSkew"].as_i64().unwrap_or(0);
         if skew <= 0 {
-            report.invalid_number(&path.field("maxSkew"), skew, NOT_POSITIVE);
+            report.invalid_number(path.field("maxSkew"), skew, NOT_POSITIVE);
         }
         let (key, action) =
             (text(constraint, "topologyKey"), text(constraint, "whenUnsatisfiable"));
         if key.is_empty() {
-            report.required(&path.field("topologyKey"), NOT_EMPTY);
+            report.required(path.field("topologyKey"), NOT_EMPTY);
         }
         if !ACTIONS.contains(&action) {
-            report.unsupported(&path.field("whenUnsatisfiable"), action, ACTIONS);
+            report.unsupported(path.field("whenUnsatisfiable"), action, ACTIONS);
         }
         let repeated = constraints[index + 1..].iter().any(|other| {
             text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == action
         });
         if repeated {
             let place = path.field("{topologyKey, whenUnsatisfiable}");
-            report.duplicate(&place, &format!("{{{key}, {action}}}"));
+            report.duplicate(place, &format!("{{{key}, {action}}}"));
         }
         if let Some(domains) = constraint["minDomains"].as_i64() {
             let place = path.field("minDomains");
             if domains <= 0 {
-                report.invalid_number(&place, domains, NOT_POSITIVE);
+                report.invalid_number(place, domains, NOT_POSITIVE);
             }
             if action != "DoNotSchedule" {
                 let why = format!(
                     "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
                 );
-                report.invalid_number(&place, domains, &why);
+                report.invalid_number(place, domains, &why);
             }
         }
         for name in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
-            report.one_of(&path.field(name), &constraint[name], INCLUSIONS);
+            report.one_of(path.field(name), &constraint[name], INCLUSIONS);
         }
         match_label_keys(report, &path.field("matchLabelKeys"), constraint);
         labels::selector(report, &path.field("labelSelector"), &constraint["labelSelector"]);
@@ -263,7 +263,7 @@ fn match_label_keys(report: &mut Report, list: &Path<'_>, constraint: &Value) {
             || items(&selector["matchExpressions"]).any(|it| text(it, "key") == key);
         if selected {
             let why = "exists in both matchLabelKeys and labelSelector";
-            report.invalid_text(&list.index(index), key, why);
+            report.invalid_text(list.index(index), key, why);
         }
     }
 }
@@ -280,7 +280,7 @@ pub(super) fn gates(report: &mut Report, path: &Path<'_>, spec: &Value) {
         let (name, place) = (text(gate, "name"), list.index(index));
         formats::qualified_name(report, &place, name);
         if taken.contains(&name) {
-            report.duplicate(&place, name);
+            report.duplicate(place, name);
         }
         taken.push(name);
     }

@@ -35,8 +35,8 @@ const CONTEXT_FIELDS: [(&str, &str); 12] = [
     ("AppArmorProfile", "appArmorProfile"),
 ];
 
-/// Checks a container's context. Privileged containers are allowed, as kubeadm and kind allow
-/// them (`--allow-privileged`): network plug-ins need them.
+/// Checks a container's context. Whether it may be privileged is the server's business
+/// (`strategy::privileged`).
 pub(super) fn container(report: &mut Report, path: &Path<'_>, container: &Value, spec: &Value) {
     let context = &container["securityContext"];
     if !context.is_object() {
@@ -46,10 +46,10 @@ pub(super) fn container(report: &mut Report, path: &Path<'_>, container: &Value,
         formats::posix_id(report, &path.field(name), &context[name]);
     }
     let place = path.field("procMount");
-    report.one_of(&place, &context["procMount"], PROC_MOUNTS);
+    report.one_of(place, &context["procMount"], PROC_MOUNTS);
     if context["procMount"] == "Unmasked" && spec["hostUsers"] != false {
         let why = "`hostUsers` must be false to use `Unmasked`";
-        report.invalid_text(&place, "Unmasked", why);
+        report.invalid_text(place, "Unmasked", why);
     }
     seccomp(report, &path.field("seccompProfile"), &context["seccompProfile"]);
     if context["allowPrivilegeEscalation"] == false {
@@ -96,7 +96,7 @@ pub(super) fn pod(report: &mut Report, path: &Path<'_>, spec: &Value) {
     let context = &spec["securityContext"];
     if spec["shareProcessNamespace"] == true && spec["hostPID"] == true {
         let why = "ShareProcessNamespace and HostPID cannot both be enabled";
-        report.shown(&path.field("shareProcessNamespace"), "true", why);
+        report.shown(path.field("shareProcessNamespace"), "true", why);
     }
     if !context.is_object() {
         return;
@@ -110,7 +110,7 @@ pub(super) fn pod(report: &mut Report, path: &Path<'_>, spec: &Value) {
     }
     sysctls(report, &path.field("sysctls"), spec);
     report.one_of(
-        &path.field("fsGroupChangePolicy"),
+        path.field("fsGroupChangePolicy"),
         &context["fsGroupChangePolicy"],
         GROUP_CHANGES,
     );
@@ -118,9 +118,9 @@ pub(super) fn pod(report: &mut Report, path: &Path<'_>, spec: &Value) {
     windows::options(report, &path.field("windowsOptions"), &context["windowsOptions"]);
     app_armor(report, &path.field("appArmorProfile"), &context["appArmorProfile"]);
     let place = path.field("supplementalGroupsPolicy");
-    report.one_of(&place, &context["supplementalGroupsPolicy"], GROUP_POLICIES);
+    report.one_of(place, &context["supplementalGroupsPolicy"], GROUP_POLICIES);
     let place = path.field("seLinuxChangePolicy");
-    report.one_of(&place, &context["seLinuxChangePolicy"], SELINUX_CHANGES);
+    report.one_of(place, &context["seLinuxChangePolicy"], SELINUX_CHANGES);
 }
 
 fn sysctls(report: &mut Report, list: &Path<'_>, spec: &Value) {
@@ -129,19 +129,19 @@ fn sysctls(report: &mut Report, list: &Path<'_>, spec: &Value) {
         let (name, path) = (text(sysctl, "name"), list.index(index));
         let path = path.field("name");
         if name.is_empty() {
-            report.required(&path, "");
+            report.required(path, "");
         } else if name.len() > SYSCTL_MAX || !is_sysctl(name) {
             let why = "must have at most 253 characters and match regex \
                        ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
-            report.invalid_text(&path, name, why);
+            report.invalid_text(path, name, why);
         } else if taken.contains(&name) {
-            report.duplicate(&path, name);
+            report.duplicate(path, name);
         }
         let dotted = name.replace('/', ".");
         if spec["hostNetwork"] == true && dotted.starts_with("net.") {
-            report.invalid_text(&path, name, "may not be specified when 'hostNetwork' is true");
+            report.invalid_text(path, name, "may not be specified when 'hostNetwork' is true");
         } else if spec["hostIPC"] == true && is_ipc(&dotted) {
-            report.invalid_text(&path, name, "may not be specified when 'hostIPC' is true");
+            report.invalid_text(path, name, "may not be specified when 'hostIPC' is true");
         }
         taken.push(name);
     }
@@ -167,13 +167,13 @@ fn seccomp(report: &mut Report, path: &Path<'_>, profile: &Value) {
     }
     let (kind, local) = (text(profile, "type"), profile["localhostProfile"].as_str());
     match kind {
-        "" => report.required(&path.field("type"), "type is required when seccompProfile is set"),
-        _ => report.one_of(&path.field("type"), &profile["type"], PROFILES),
+        "" => report.required(path.field("type"), "type is required when seccompProfile is set"),
+        _ => report.one_of(path.field("type"), &profile["type"], PROFILES),
     }
     let place = path.field("localhostProfile");
     match (kind, local) {
         ("Localhost", None) => {
-            report.required(&place, "must be set when seccomp type is Localhost");
+            report.required(place, "must be set when seccomp type is Localhost");
         }
         ("Localhost", Some(local)) => descending(report, &place, local),
         (_, Some(local)) => {
@@ -182,7 +182,7 @@ fn seccomp(report: &mut Report, path: &Path<'_>, profile: &Value) {
                 Value::from(kind),
                 Value::from(local)
             );
-            report.shown(&place, &shown, "can only be set when seccomp type is Localhost");
+            report.shown(place, &shown, "can only be set when seccomp type is Localhost");
         }
         (_, None) => {}
     }
@@ -196,25 +196,25 @@ fn app_armor(report: &mut Report, path: &Path<'_>, profile: &Value) {
     let local = profile["localhostProfile"].as_str();
     let needed = "must be set when AppArmor type is Localhost";
     match (text(profile, "type"), local) {
-        ("Localhost", None) => report.required(&place, needed),
+        ("Localhost", None) => report.required(place, needed),
         ("Localhost", Some(local)) => {
             if local.trim() != local {
-                report.invalid_text(&place, local, "must not be padded with whitespace");
+                report.invalid_text(place, local, "must not be padded with whitespace");
             } else if local.is_empty() {
-                report.required(&place, needed);
+                report.required(place, needed);
             }
             if local.len() > PROFILE_MAX {
-                report.too_long(&place, PROFILE_MAX);
+                report.too_long(place, PROFILE_MAX);
             }
         }
         ("RuntimeDefault" | "Unconfined", Some(local)) => {
             let why = "can only be set when AppArmor type is Localhost";
-            report.invalid_text(&place, local, why);
+            report.invalid_text(place, local, why);
         }
         ("RuntimeDefault" | "Unconfined", None) => {}
         ("", _) => {
-            report.required(&path.field("type"), "type is required when appArmorProfile is set");
+            report.required(path.field("type"), "type is required when appArmorProfile is set");
         }
-        (other, _) => report.unsupported(&path.field("type"), other, PROFILES),
+        (other, _) => report.unsupported(path.field("type"), other, PROFILES),
     }
 }

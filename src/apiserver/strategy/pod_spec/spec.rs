@@ -23,7 +23,7 @@ pub(in crate::apiserver::strategy) fn pod_spec(
     owner: &Owner<'_>,
 ) {
     if spec["terminationGracePeriodSeconds"].is_null() {
-        report.required(&path.field("terminationGracePeriodSeconds"), "");
+        report.required(path.field("terminationGracePeriodSeconds"), "");
     }
     let names = items(&spec["resourceClaims"]).map(|claim| text(claim, "name"));
     let pod = Pod {
@@ -36,8 +36,8 @@ pub(in crate::apiserver::strategy) fn pod_spec(
     containers(report, path, &pod);
     pod_resources::check(report, &path.field("resources"), spec);
     host_network(report, &path.field("containers"), &pod);
-    report.must_be_one_of(&path.field("restartPolicy"), &spec["restartPolicy"], RESTART_POLICIES);
-    report.must_be_one_of(&path.field("dnsPolicy"), &spec["dnsPolicy"], dns::POLICIES);
+    report.must_be_one_of(path.field("restartPolicy"), &spec["restartPolicy"], RESTART_POLICIES);
+    report.must_be_one_of(path.field("dnsPolicy"), &spec["dnsPolicy"], dns::POLICIES);
     labels::labels(report, &path.field("nodeSelector"), &spec["nodeSelector"]);
     security::pod(report, &path.field("securityContext"), spec);
     scheduling::affinity(report, &path.field("affinity"), &spec["affinity"]);
@@ -61,14 +61,14 @@ pub(in crate::apiserver::strategy) fn pod_spec(
     }
     if !spec["preemptionPolicy"].is_null() {
         let place = path.field("preemptionPolicy");
-        report.must_be_one_of(&place, &spec["preemptionPolicy"], PREEMPTIONS);
+        report.must_be_one_of(place, &spec["preemptionPolicy"], PREEMPTIONS);
     }
     overhead(report, &path.field("overhead"), spec);
     windows::system(report, path, spec);
 }
 
-/// Checks the metadata and spec of a template at `path`.
-pub(in crate::apiserver::strategy) fn template(
+/// Checks the metadata of a template at `path`.
+pub(in crate::apiserver::strategy) fn template_metadata(
     report: &mut Report,
     path: &Path<'_>,
     template: &Value,
@@ -78,10 +78,20 @@ pub(in crate::apiserver::strategy) fn template(
     let place = path.field("annotations");
     labels::annotations(report, &place, &metadata["annotations"]);
     annotations::annotations(report, &place, metadata, spec);
-    pod_spec(report, &path.field("spec"), spec, &Owner::Template(&[]));
+}
+
+/// Checks the metadata and spec of a template at `path`.
+pub(in crate::apiserver::strategy) fn template(
+    report: &mut Report,
+    path: &Path<'_>,
+    template: &Value,
+) {
+    let spec = &template["spec"];
+    template_metadata(report, path, template);
+    pod_spec(report, &path.field("spec"), spec, &Owner::Template);
     if items(&spec["ephemeralContainers"]).next().is_some() {
         let why = "ephemeral containers not allowed in pod template";
-        report.forbidden(&path.field("spec").field("ephemeralContainers"), why);
+        report.forbidden(path.field("spec").field("ephemeralContainers"), why);
     }
 }
 
@@ -90,7 +100,7 @@ fn active_deadline(report: &mut Report, path: &Path<'_>, spec: &Value) {
         && !(1..=i64::from(i32::MAX)).contains(&seconds)
     {
         let why = "must be between 1 and 2147483647, inclusive";
-        report.invalid_number(&path.field("activeDeadlineSeconds"), seconds, why);
+        report.invalid_number(path.field("activeDeadlineSeconds"), seconds, why);
     }
 }
 
@@ -107,7 +117,7 @@ fn host_network(report: &mut Report, list: &Path<'_>, pod: &Pod<'_>) {
             let (host, container) = (number("hostPort"), number("containerPort"));
             if (pod.is_pod || host != 0) && host != container {
                 let why = "must match `containerPort` when `hostNetwork` is true";
-                report.invalid_number(&ports.index(index).field("hostPort"), host, why);
+                report.invalid_number(ports.index(index).field("hostPort"), host, why);
             }
         }
     }
@@ -121,7 +131,7 @@ fn host_users(report: &mut Report, path: &Path<'_>, spec: &Value) {
         [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")]
     {
         if spec[field] == true {
-            report.forbidden(&path.field(shown), USERS);
+            report.forbidden(path.field(shown), USERS);
         }
     }
 }

@@ -172,11 +172,12 @@ fn volumes_are_checked() {
           values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
         ),
     ] {
-        let mut causes = Vec::new();
+        let mut report = Report::default();
         let mut spec = valid();
         spec["volumes"] = json!([volume]);
         default_pod_spec(&mut spec);
-        check_spec(&spec, "spec", &[], &mut causes);
+        pod_spec(&mut report, &Path::Root("spec"), &spec, &Owner::Template);
+        let causes = report.into_causes();
         assert_eq!(causes[0].to_string(), format!("spec.volumes[0].{expected}"), "{volume}");
     }
 }

@@ -53,7 +53,7 @@ pub(in crate::apiserver::strategy) fn host_path(
         return;
     }
     no_backsteps(report, &path.field("path"), text(source, "path"));
-    report.one_of(&path.field("type"), &source["type"], HOST_PATH_TYPES);
+    report.one_of(path.field("type"), &source["type"], HOST_PATH_TYPES);
 }
 
 pub(super) fn git_repo(report: &mut Report, path: &Path<'_>, source: &Value) {
@@ -82,7 +82,7 @@ pub(in crate::apiserver::strategy) fn aws_store(
 fn partition(report: &mut Report, path: &Path<'_>, source: &Value) {
     let number = source["partition"].as_i64().unwrap_or(0);
     if !(0..=255).contains(&number) {
-        report.invalid_number(&path.field("partition"), number, PARTITION_RANGE);
+        report.invalid_number(path.field("partition"), number, PARTITION_RANGE);
     }
 }
 
@@ -90,7 +90,7 @@ pub(in crate::apiserver::strategy) fn nfs(report: &mut Report, path: &Path<'_>, 
     required(report, path, source, &["server", "path"]);
     let exported = text(source, "path");
     if !exported.starts_with('/') {
-        report.invalid_text(&path.field("path"), exported, "must be an absolute path");
+        report.invalid_text(path.field("path"), exported, "must be an absolute path");
     }
 }
 
@@ -102,11 +102,11 @@ pub(in crate::apiserver::strategy) fn iscsi(report: &mut Report, path: &Path<'_>
     }
     let lun = source["lun"].as_i64().unwrap_or(0);
     if !(0..=255).contains(&lun) {
-        report.invalid_number(&path.field("lun"), lun, LUN_RANGE);
+        report.invalid_number(path.field("lun"), lun, LUN_RANGE);
     }
     let authenticates = source["chapAuthDiscovery"] == true || source["chapAuthSession"] == true;
     if authenticates && source["secretRef"].is_null() {
-        report.required(&path.field("secretRef"), "");
+        report.required(path.field("secretRef"), "");
     }
     if let Some(initiator) = source["initiatorName"].as_str() {
         qualified(report, &path.field("initiatorname"), initiator);
@@ -157,7 +157,7 @@ pub(in crate::apiserver::strategy) fn flocker(
         _ => {}
     }
     if name.contains('/') {
-        report.invalid_text(&path.field("datasetName"), name, "must not contain '/'");
+        report.invalid_text(path.field("datasetName"), name, "must not contain '/'");
     }
 }
 
@@ -176,7 +176,7 @@ pub(in crate::apiserver::strategy) fn ceph_fs(
     source: &Value,
 ) {
     if items(&source["monitors"]).next().is_none() {
-        report.required(&path.field("monitors"), "");
+        report.required(path.field("monitors"), "");
     }
 }
 
@@ -205,13 +205,13 @@ pub(in crate::apiserver::strategy) fn quobyte(
     let why = "must be a host:port pair or multiple pairs separated by commas";
     let registry = text(source, "registry");
     if registry.is_empty() {
-        report.required(&path.field("registry"), why);
+        report.required(path.field("registry"), why);
     } else if text(source, "tenant").len() >= 65 {
         let why = "must be a UUID and may not exceed a length of 64 characters";
-        report.required(&path.field("tenant"), why);
+        report.required(path.field("tenant"), why);
     } else {
         for _ in registry.split(',').filter(|pair| pair.rsplit_once(':').is_none()) {
-            report.invalid_text(&path.field("registry"), registry, why);
+            report.invalid_text(path.field("registry"), registry, why);
         }
     }
     required(report, path, source, &["volume"]);
@@ -226,20 +226,20 @@ pub(in crate::apiserver::strategy) fn fibre_channel(
     let (names, ids) = (has("targetWWNs"), has("wwids"));
     let place = path.field("targetWWNs");
     if !names && !ids {
-        report.required(&place, "must specify either targetWWNs or wwids, but not both");
+        report.required(place, "must specify either targetWWNs or wwids, but not both");
     }
     if names && ids {
         let why = "targetWWNs and wwids can not be specified simultaneously";
-        report.invalid(&place, &source["targetWWNs"], why);
+        report.invalid(place, &source["targetWWNs"], why);
     }
     if names {
         match source["lun"].as_i64() {
             None => {
                 let why = "lun is required if targetWWNs is specified";
-                report.required(&path.field("lun"), why);
+                report.required(path.field("lun"), why);
             }
             Some(lun) if !(0..=255).contains(&lun) => {
-                report.invalid_number(&path.field("lun"), lun, LUN_RANGE);
+                report.invalid_number(path.field("lun"), lun, LUN_RANGE);
             }
             Some(_) => {}
         }
@@ -258,7 +258,7 @@ pub(in crate::apiserver::strategy) fn flex_volume(
         let domain = format!(".{}", domain.to_lowercase());
         if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
             let why = "kubernetes.io and k8s.io namespaces are reserved";
-            report.invalid_text(&options.key(key), key, why);
+            report.invalid_text(options.key(key), key, why);
         }
     }
 }
@@ -277,8 +277,8 @@ pub(in crate::apiserver::strategy) fn azure_disk(
     source: &Value,
 ) {
     required(report, path, source, &["diskName", "diskURI"]);
-    report.one_of(&path.field("cachingMode"), &source["cachingMode"], CACHING_MODES);
-    report.one_of(&path.field("kind"), &source["kind"], DISK_KINDS);
+    report.one_of(path.field("cachingMode"), &source["cachingMode"], CACHING_MODES);
+    report.one_of(path.field("kind"), &source["kind"], DISK_KINDS);
     let uri = text(source, "diskURI");
     let wanted = match source["kind"].as_str() {
         Some("Managed") if !uri.starts_with("/subscriptions/") => MANAGED_DISK,
@@ -286,7 +286,7 @@ pub(in crate::apiserver::strategy) fn azure_disk(
         Some(_) if !uri.starts_with("https://") => BLOB_DISK,
         Some(_) => return,
     };
-    report.unsupported(&path.field("diskURI"), uri, &[wanted]);
+    report.unsupported(path.field("diskURI"), uri, &[wanted]);
 }
 
 pub(in crate::apiserver::strategy) fn vsphere(

@@ -60,7 +60,7 @@ pub(super) struct Volumes<'a> {
 }
 
 impl<'a> Volumes<'a> {
-    /// The volume of a name; `Value::Null` stands for one that the owner makes.
+    /// The volume of a name.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.known.iter().find(|(known, _)| *known == name).map(|(_, volume)| *volume)
     }
@@ -73,7 +73,6 @@ pub(super) fn volumes<'a>(
     spec: &'a Value,
     owner: &Owner<'a>,
 ) -> Volumes<'a> {
-    static OWNED: Value = Value::Null;
     let mut found = Volumes::default();
     let pod = owner.pod_name();
     for (index, volume) in items(&spec["volumes"]).enumerate() {
@@ -82,11 +81,11 @@ pub(super) fn volumes<'a>(
         source(report, &path, volume, name, owner);
         let place = path.field("name");
         match name {
-            "" => report.required(&place, ""),
+            "" => report.required(place, ""),
             _ => formats::label(report, &place, name),
         }
         if found.get(name).is_some() {
-            report.duplicate(&place, name);
+            report.duplicate(place, name);
         }
         if report.len() == before {
             found.known.push((name, volume));
@@ -100,12 +99,7 @@ pub(super) fn volumes<'a>(
         if !claim.is_empty() && !pod.is_empty() && created() {
             let why = "must not reference a PVC that gets created for an ephemeral volume";
             let place = path.field("persistentVolumeClaim");
-            report.invalid_text(&place.field("claimName"), claim, why);
-        }
-    }
-    for name in owner.claims() {
-        if found.get(name).is_none() {
-            found.known.push((name, &OWNED));
+            report.invalid_text(place.field("claimName"), claim, why);
         }
     }
     found
@@ -119,7 +113,7 @@ fn source(report: &mut Report, path: &Path<'_>, volume: &Value, name: &str, owne
             continue;
         }
         if count > 0 {
-            report.forbidden(&path.field(counted_as), MORE_THAN_ONE);
+            report.forbidden(path.field(counted_as), MORE_THAN_ONE);
             continue;
         }
         count += 1;
@@ -132,14 +126,14 @@ fn source(report: &mut Report, path: &Path<'_>, volume: &Value, name: &str, owne
     if volume["iscsi"]["initiatorName"].is_string() && name.len() + 1 + portal.len() > 64 {
         let why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters \
                    if iscsi.initiatorName is specified.";
-        report.invalid_text(&path.field("name"), name, why);
+        report.invalid_text(path.field("name"), name, why);
     }
     let pod = owner.pod_name();
     if volume["ephemeral"].is_object() && !pod.is_empty() && !name.is_empty() {
         let claim = format!("{pod}-{name}");
         for why in names::check_subdomain(&claim) {
             let why = format!("PVC name {claim:?}: {why}");
-            report.invalid_text(&path.field("name"), name, &why);
+            report.invalid_text(path.field("name"), name, &why);
         }
     }
     if owner.is_pod() && volume["image"].is_object() {
@@ -151,7 +145,7 @@ fn empty_dir(report: &mut Report, path: &Path<'_>, source: &Value) {
     let limit = source["sizeLimit"].as_str().and_then(|text| Quantity::parse(text).ok());
     if limit.is_some_and(|limit| limit.is_negative()) {
         let why = "SizeLimit field must be a valid resource quantity";
-        report.forbidden(&path.field("sizeLimit"), why);
+        report.forbidden(path.field("sizeLimit"), why);
     }
 }
 
@@ -194,7 +188,7 @@ pub(super) fn key_to_path(report: &mut Report, path: &Path<'_>, item: &Value) {
 fn ephemeral(report: &mut Report, path: &Path<'_>, source: &Value) {
     let (template, path) = (&source["volumeClaimTemplate"], path.field("volumeClaimTemplate"));
     if template.is_null() {
-        report.required(&path, "");
+        report.required(path, "");
         return;
     }
     super::claims::claim_template(report, &path, template);
@@ -202,5 +196,5 @@ fn ephemeral(report: &mut Report, path: &Path<'_>, source: &Value) {
 
 fn image(report: &mut Report, path: &Path<'_>, source: &Value) {
     let policies = super::containers::PULL_POLICIES;
-    report.must_be_one_of(&path.field("pullPolicy"), &source["pullPolicy"], policies);
+    report.must_be_one_of(path.field("pullPolicy"), &source["pullPolicy"], policies);
 }

@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::annotations::APP_ARMOR;
 use super::containers_of;
+use crate::apiserver::strategy::Change;
 use crate::apiserver::strategy::fields::{items, text};
 use crate::apiserver::strategy::formats;
 use crate::apiserver::strategy::resources::amounts;
+use crate::apiserver::write::Target;
 
 /// Labels of nodes that have new names.
 const NODE_LABELS: [(&str, &str); 6] = [
@@ -49,6 +51,16 @@ pub(in crate::apiserver::strategy) fn of_template(
         return Vec::new();
     }
     of_spec(&template["spec"], &template["metadata"], &format!("{path}.spec"), false)
+}
+
+/// Warnings of a workload's template at `path`, whenever anything of the workload's spec changes.
+pub(in crate::apiserver::strategy) fn of_workload(change: &Change<'_>, path: &str) -> Vec<String> {
+    let is_changed = change.old.is_none_or(|old| old["spec"] != change.new["spec"]);
+    let template = path.split('.').fold(change.new, |value, name| &value[name]);
+    match change.target {
+        Target::Main if is_changed => of_template(template, path, None),
+        _ => Vec::new(),
+    }
 }
 
 fn of_spec(spec: &Value, metadata: &Value, path: &str, is_new_pod: bool) -> Vec<String> {

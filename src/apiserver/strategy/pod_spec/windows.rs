@@ -51,14 +51,14 @@ pub(super) fn options(report: &mut Report, path: &Path<'_>, options: &Value) {
     if let Some(spec) = options["gmsaCredentialSpec"].as_str() {
         let place = path.field("gmsaCredentialSpec");
         if spec.is_empty() {
-            report.invalid_text(&place, spec, "gmsaCredentialSpec cannot be an empty string");
+            report.invalid_text(place, spec, "gmsaCredentialSpec cannot be an empty string");
         } else if spec.len() > CREDENTIAL_MAX {
-            report.invalid_text(&place, spec, "gmsaCredentialSpec size must be under 64 KiB");
+            report.invalid_text(place, spec, "gmsaCredentialSpec size must be under 64 KiB");
         }
     }
     if let Some(name) = options["runAsUserName"].as_str() {
         let place = path.field("runAsUserName");
-        report.invalid_texts(&place, name, user_name(name));
+        report.invalid_texts(place, name, user_name(name));
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn host_processes(report: &mut Report, path: &Path<'_>, spec: &Value)
             let place = place.index(index);
             let place = place.field("securityContext");
             let place = place.field("windowsOptions");
-            report.shown(&place.field("hostProcess"), &own.to_string(), &why);
+            report.shown(place.field("hostProcess"), &own.to_string(), &why);
         }
         of_host += usize::from(own.or(of_pod) == Some(true));
     }
@@ -150,7 +150,7 @@ pub(super) fn host_processes(report: &mut Report, path: &Path<'_>, spec: &Value)
     }
     if spec["hostNetwork"] != true {
         let why = "hostNetwork must be true if pod contains any hostProcess containers";
-        report.shown(&path.field("hostNetwork"), "false", why);
+        report.shown(path.field("hostNetwork"), "false", why);
     }
 }
 
@@ -161,23 +161,23 @@ pub(super) fn system(report: &mut Report, path: &Path<'_>, spec: &Value) {
     }
     let place = path.field("os");
     match text(&spec["os"], "name") {
-        "" => report.required(&place.field("name"), "cannot be empty"),
+        "" => report.required(place.field("name"), "cannot be empty"),
         "linux" => linux(report, path, spec),
         "windows" => windows(report, path, spec),
-        other => report.unsupported(&place, other, SYSTEMS),
+        other => report.unsupported(place, other, SYSTEMS),
     }
 }
 
 fn linux(report: &mut Report, path: &Path<'_>, spec: &Value) {
     let why = "windows options cannot be set for a linux pod";
     if !spec["securityContext"]["windowsOptions"].is_null() {
-        report.forbidden(&path.field("securityContext").field("windowsOptions"), why);
+        report.forbidden(path.field("securityContext").field("windowsOptions"), why);
     }
     for (list, index, container) in containers_of(spec) {
         if !container["securityContext"]["windowsOptions"].is_null() {
             let place = path.field(list);
             let place = place.index(index);
-            report.forbidden(&place.field("securityContext").field("windowsOptions"), why);
+            report.forbidden(place.field("securityContext").field("windowsOptions"), why);
         }
     }
 }
@@ -187,13 +187,13 @@ fn windows(report: &mut Report, path: &Path<'_>, spec: &Value) {
         // The host's namespaces are no pointers in Go: false is nothing.
         let optional = matches!(name, "hostUsers" | "shareProcessNamespace");
         if spec[name] == true || optional && !spec[name].is_null() {
-            report.forbidden(&path.field(name), NOT_ON_WINDOWS);
+            report.forbidden(path.field(name), NOT_ON_WINDOWS);
         }
     }
     let context = path.field("securityContext");
     for name in CONTEXT_FIELDS.iter().chain(&["supplementalGroupsPolicy"]) {
         if !spec["securityContext"][*name].is_null() {
-            report.forbidden(&context.field(name), NOT_ON_WINDOWS);
+            report.forbidden(context.field(name), NOT_ON_WINDOWS);
         }
     }
     for (list, index, container) in containers_of(spec) {
@@ -202,7 +202,7 @@ fn windows(report: &mut Report, path: &Path<'_>, spec: &Value) {
         let place = place.field("securityContext");
         for name in CONTAINER_FIELDS {
             if !container["securityContext"][name].is_null() {
-                report.forbidden(&place.field(name), NOT_ON_WINDOWS);
+                report.forbidden(place.field(name), NOT_ON_WINDOWS);
             }
         }
     }

@@ -29,7 +29,7 @@ const BODIES: [(&str, &str); 11] = [
 ];
 
 /// apiVersion and kind of whatever may come as a body.
-fn kinds() -> Vec<(String, String)> {
+pub(super) fn kinds() -> Vec<(String, String)> {
     let served = builtin::definitions().into_iter().map(|definition| {
         let api_version = match &*definition.group {
             "" => definition.version.to_string(),
@@ -51,7 +51,7 @@ fn style(random: &mut Random) -> Style {
 }
 
 /// A random object of a kind.
-fn object(api_version: &str, kind: &str, seed: u64) -> Value {
+pub(super) fn object(api_version: &str, kind: &str, seed: u64) -> Value {
     let name = message_name(api_version, kind).unwrap_or_else(|| panic!("no message: {kind}"));
     let schema = shape(&name).unwrap_or_else(|| panic!("no shape of {name}"));
     let mut object = Generator::new(seed).message(&name, schema);

@@ -19,6 +19,8 @@ use crate::runtime::{EventType, Outcome, ReconcileError};
 
 /// Pause between looks at a Node whose Pods or volumes are going; nothing watches those.
 const RETRY: Duration = Duration::from_secs(20);
+/// The same after all Pods were told to go: most stop at once.
+const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// A step of the deletion.
 enum Step {
@@ -159,7 +161,8 @@ impl MachineReconciler {
                 let condition = v1beta1::no("DrainingSucceeded", "Draining", "Info", &message);
                 scope.set_v1beta1(condition, now);
                 scope.deleting = Some(("DrainingNode", message));
-                Ok(Step::Wait(Outcome::RequeueAfter(RETRY)))
+                let retry = if remaining.was_just_evicted() { RETRY_SOON } else { RETRY };
+                Ok(Step::Wait(Outcome::RequeueAfter(retry)))
             }
             Err(error) => {
                 let text = error.to_string();

@@ -26,12 +26,19 @@ pub(super) struct Remaining {
     deleting: Vec<String>,
     /// Pods that could not be evicted, by message.
     failed: BTreeMap<String, Vec<String>>,
+    /// Whether Pods were told to go just now.
+    is_new: bool,
 }
 
 impl Remaining {
     /// Whether the Node is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.deleting.is_empty() && self.failed.is_empty()
+    }
+
+    /// Whether all that is left was told to go just now.
+    pub(super) fn was_just_evicted(&self) -> bool {
+        self.is_new && self.failed.is_empty()
     }
 
     /// The Deleting condition's message.
@@ -102,8 +109,9 @@ impl MachineReconciler {
                 }
             }
         }
+        remaining.is_new = evicted;
         if evicted {
-            // Pods that nobody runs are gone at once; what is still there takes its time.
+            // Pods that never ran are gone at once; what is still there takes its time.
             let left = client.list::<Pod>("", "").await?;
             let left = left
                 .iter()

@@ -1,7 +1,4 @@
-//! The engine's costs, as JSON lines: requests in process and over TLS, lists, watch fan-out.
-//!
-//! `cargo bench --bench engine`. Times are per operation: wall microseconds, and CPU microseconds of
-//! the whole process (client included).
+//! Requests and watches through in-process clients, and requests through a `kube::Client` over TLS.
 
 use std::time::Duration;
 
@@ -11,8 +8,7 @@ use capim::playground::{ApiPort, Config, Playground};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+use crate::measure::{self, cpu_seconds, micros};
 
 /// Objects in the store while requests are measured.
 const OBJECTS: usize = 1_000;
@@ -26,18 +22,14 @@ const WATCHED_WRITES: usize = 1_000;
 /// Payload of an object, about a Machine's size.
 const PAYLOAD_BYTES: usize = 4_000;
 
-fn main() {
-    capim::playground::raise_file_limit();
-    let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime starts");
-    runtime.block_on(run());
-}
-
-async fn run() {
+pub async fn run() {
     let directory = std::env::temp_dir().join(format!("capim-bench-{}", std::process::id()));
     let kubeconfig = directory.join("kubeconfig");
     let clock = Clock::wall();
     let config = Config {
+        providers: Default::default(),
         address: [127, 0, 0, 1].into(),
+        names: Vec::new(),
         api_port: ApiPort::Exact(0),
         workload_ports: 20_000..=29_999,
         seed: Seed(1),
@@ -70,14 +62,12 @@ impl Bench {
     async fn measure<F: Future>(&self, name: String, operations: usize, work: F) -> F::Output {
         let (wall, cpu) = (self.clock.elapsed(), cpu_seconds());
         let output = work.await;
-        let micros = |seconds: f64| (seconds * 1e7 / operations as f64).round() / 10.0;
-        let line = json!({
+        measure::print(&json!({
             "bench": name,
             "operations": operations,
-            "wall_us": micros((self.clock.elapsed() - wall).as_secs_f64()),
-            "cpu_us": micros(cpu_seconds() - cpu),
-        });
-        println!("{line}");
+            "wall_us": micros((self.clock.elapsed() - wall).as_secs_f64(), operations),
+            "cpu_us": micros(cpu_seconds() - cpu, operations),
+        }));
         output
     }
 
@@ -189,13 +179,4 @@ fn name(number: usize) -> String {
 
 fn key(number: usize) -> ObjectKey {
     ObjectKey::new("default", name(number))
-}
-
-/// CPU seconds of this process so far; the kernel counts in hundredths.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().expect("stat has fields").split_whitespace().collect();
-    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number of ticks");
-    (ticks(11) + ticks(12)) / 100.0
 }

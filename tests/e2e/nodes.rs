@@ -1,0 +1,207 @@
+//! Nodes and Pods of workload clusters: kubectl drain, logs and top, and kubelets that stop.
+
+use std::time::Duration;
+
+use capim::api::core::Machine;
+use capim::api::infrastructure::DevMachine;
+use capim::client::ObjectKey;
+use capim::clock::Clock;
+use capim::playground::sample::{SampleCluster, Startup};
+use capim::playground::{Manifest, Playground, apply_manifests};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use serde_json::json;
+
+use crate::support::{playground, texts, tool, virtual_playground};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn key() -> ObjectKey {
+    ObjectKey::new("default", "a")
+}
+
+/// Cluster `a` with one control plane machine and two workers.
+async fn create(playground: &Playground) {
+    let sample = SampleCluster {
+        name: "a".to_owned(),
+        namespace: "default".to_owned(),
+        control_planes: 1,
+        workers: 2,
+        version: capim::playground::KUBERNETES_VERSION.to_owned(),
+        startup: Startup::instant(),
+    };
+    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let manifests: Vec<Manifest> = sample.manifests().into_iter().map(wrap).collect();
+    apply_manifests(playground.client(), "default", &manifests).await.unwrap();
+    playground.readiness().expecting([key()]).wait(LIMIT).await.unwrap();
+}
+
+/// kubectl with the kubeconfig that the Cluster's Secret holds.
+struct Kubectl {
+    home: tempfile::TempDir,
+}
+
+impl Kubectl {
+    async fn of(playground: &Playground) -> Self {
+        let secret = ObjectKey::new("default", "a-kubeconfig");
+        let secret: Secret = playground.client().get(&secret).await.unwrap().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("kubeconfig"), &secret.data.unwrap()["value"].0).unwrap();
+        Self { home }
+    }
+
+    /// Exit code, standard output and standard error of a line.
+    async fn run(&self, line: &str) -> (Option<i32>, String, String) {
+        let output = tokio::process::Command::new("sh")
+            .args(["-c", &format!("kubectl {line}")])
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", self.home.path().join("kubeconfig"))
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(LIMIT, output).await;
+        let output = output.unwrap_or_else(|_| panic!("{line}: no end in sight")).unwrap();
+        let (stdout, stderr) = texts(&output);
+        (output.status.code(), stdout, stderr)
+    }
+
+    async fn ok(&self, line: &str) -> String {
+        let (code, stdout, stderr) = self.run(line).await;
+        assert_eq!(code, Some(0), "{line}: {stdout}{stderr}");
+        stdout
+    }
+
+    async fn fails(&self, line: &str, expected: &str) {
+        let (code, stdout, stderr) = self.run(line).await;
+        assert_eq!(code, Some(1), "{line}: {stdout}{stderr}");
+        assert!(stderr.contains(expected), "{line}: {stdout}{stderr}");
+    }
+
+    async fn pod(&self, name: &str, node: &str) {
+        let overrides = json!({"spec": {"nodeName": node}});
+        self.ok(&format!(
+            "run {name} --image=registry.k8s.io/pause --labels=app=a --overrides='{overrides}'"
+        ))
+        .await;
+        self.ok(&format!("wait --for=condition=Ready pod/{name} --timeout=30s")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_waits_for_the_budget() {
+    if tool("kubectl").is_none() {
+        return;
+    }
+    let playground = playground(Clock::wall(), 1).await;
+    create(&playground).await;
+    let kubectl = Kubectl::of(&playground).await;
+    let names = kubectl.ok("get nodes -l '!node-role.kubernetes.io/control-plane' -o name").await;
+    let names: Vec<&str> = names.lines().filter_map(|name| name.strip_prefix("node/")).collect();
+    let [first, second] = names[..] else { panic!("{names:?}") };
+    kubectl.ok("create pdb b --selector=app=a --min-available=1").await;
+    kubectl.pod("one", first).await;
+    let owner = "get ds kube-proxy -n kube-system -o jsonpath='{.metadata.uid}'";
+    let owner = json!({
+        "metadata": {"ownerReferences": [{
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "kube-proxy",
+            "uid": kubectl.ok(owner).await, "controller": true,
+        }]},
+        "spec": {"nodeName": first},
+    });
+    kubectl
+        .ok(&format!(
+            "run proxy -n kube-system --image=registry.k8s.io/pause --overrides='{owner}'"
+        ))
+        .await;
+
+    let drain = format!("drain {first} --force");
+    let expected = "cannot delete DaemonSet-managed Pods";
+    kubectl.fails(&format!("{drain} --timeout=3s"), expected).await;
+    let drain = format!("{drain} --ignore-daemonsets");
+    let refused = "Cannot evict pod as it would violate the pod's disruption budget.";
+    kubectl.fails(&format!("{drain} --timeout=3s"), refused).await;
+    kubectl.pod("two", second).await;
+    let drained = kubectl.ok(&format!("{drain} --timeout=30s")).await;
+    assert!(drained.contains("pod/one evicted"), "{drained}");
+    assert!(drained.contains(&format!("node/{first} drained")), "{drained}");
+    let list = format!("get pods -A -o name --field-selector=spec.nodeName={first}");
+    assert_eq!(kubectl.ok(&list).await.trim_end(), "pod/proxy");
+    let table = kubectl.ok(&format!("get node {first} --no-headers")).await;
+    assert!(table.contains("Ready,SchedulingDisabled"), "{table}");
+    kubectl.ok(&format!("uncordon {first}")).await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn static_pods_have_logs_and_nobody_has_metrics() {
+    if tool("kubectl").is_none() {
+        return;
+    }
+    let playground = playground(Clock::wall(), 1).await;
+    create(&playground).await;
+    let kubectl = Kubectl::of(&playground).await;
+    let master = kubectl.ok("get nodes -l node-role.kubernetes.io/control-plane -o name").await;
+    let master = master.trim_end().trim_start_matches("node/");
+    let etcd = kubectl.ok(&format!("logs -n kube-system etcd-{master}")).await;
+    assert!(etcd.contains("became the leader"), "{etcd}");
+    let tail = format!("logs -n kube-system etcd-{master} --tail=1 --timestamps");
+    assert_eq!(kubectl.ok(&tail).await.lines().count(), 1);
+    for component in ["kube-apiserver", "kube-scheduler", "kube-controller-manager"] {
+        let log = kubectl.ok(&format!("logs -n kube-system {component}-{master}")).await;
+        assert!(log.contains(&format!("Starting {component}")), "{log}");
+    }
+    let previous = format!("logs -n kube-system etcd-{master} --previous");
+    kubectl.fails(&previous, "previous terminated container \"etcd\" in pod").await;
+    kubectl.pod("own", master).await;
+    assert_eq!(kubectl.ok("logs own").await, "");
+    kubectl.fails("top nodes", "error: Metrics API not available").await;
+    kubectl.fails("top pods", "error: Metrics API not available").await;
+    // The Pods of the control plane stay: their manifests lie on the machine.
+    let drained = kubectl.ok(&format!("drain {master} --force --ignore-daemonsets")).await;
+    assert!(drained.contains("pod/own evicted"), "{drained}");
+    assert!(!drained.contains("etcd"), "{drained}");
+    playground.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_annotation_stops_the_kubelet_of_a_machine() {
+    let playground = virtual_playground(1).await;
+    create(&playground).await;
+    let machines = playground.sources().machines.list();
+    let worker = |machine: &&std::sync::Arc<Machine>| {
+        let labels = machine.metadata.labels.as_ref();
+        labels.is_some_and(|labels| !labels.contains_key("cluster.x-k8s.io/control-plane"))
+    };
+    let machine = machines.iter().find(worker).unwrap();
+    let name = machine.status.as_ref().unwrap().node_ref.as_ref().unwrap().name.clone();
+    let infrastructure = ObjectKey::new("default", &*machine.spec.infrastructure_ref.name);
+    let remote = playground.connections().get(&key()).unwrap().client;
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"nodeName": name, "containers": [{"name": "c", "image": "c"}]},
+    }))
+    .unwrap();
+    remote.create(&pod).await.unwrap();
+    let patch = json!({"metadata": {"annotations": {"capim.dev/kubelet": "stopped"}}});
+    playground.client().merge_patch::<DevMachine>(&infrastructure, "", &patch).await.unwrap();
+    let clock = playground.clock().clone();
+    let node = ObjectKey::new("", &*name);
+    let ready = async || {
+        let node: Node = remote.get(&node).await.unwrap().unwrap();
+        let conditions = node.status.unwrap().conditions.unwrap();
+        conditions.into_iter().find(|it| it.type_ == "Ready").unwrap().status
+    };
+    let start = clock.elapsed();
+    while ready().await != "Unknown" {
+        assert!(clock.elapsed() - start < Duration::from_secs(60), "the Node is still Ready");
+        clock.sleep(Duration::from_millis(100)).await;
+    }
+    clock.sleep(Duration::from_secs(301)).await;
+    let pod: Pod = remote.get(&ObjectKey::new("default", "p")).await.unwrap().unwrap();
+    assert!(pod.metadata.deletion_timestamp.is_some(), "the Pod was evicted");
+    let patch = json!({"metadata": {"annotations": {"capim.dev/kubelet": null}}});
+    playground.client().merge_patch::<DevMachine>(&infrastructure, "", &patch).await.unwrap();
+    clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(ready().await, "True");
+    let pod: Option<Pod> = remote.get(&ObjectKey::new("default", "p")).await.unwrap();
+    assert!(pod.is_none(), "the kubelet confirmed the end of the Pod");
+    playground.stop().await;
+}
