@@ -11,7 +11,7 @@ use capim::apiserver::Counts;
 use capim::client::ObjectKey;
 use capim::clock::{Clock, Seed};
 use capim::playground::sample::{SampleCluster, Startup};
-use capim::playground::{ApiPort, Config, Playground};
+use capim::playground::{Config, Playground};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -49,18 +49,8 @@ fn run_apart(size: usize) {
 
 async fn provision(size: usize) -> Value {
     let clock = Clock::wall();
-    let config = Config {
-        providers: Default::default(),
-        address: [127, 0, 0, 1].into(),
-        names: Vec::new(),
-        api_port: ApiPort::Exact(0),
-        workload_ports: 20_000..=32_000,
-        seed: Seed(42),
-        clock: clock.clone(),
-        webhooks: Default::default(),
-        watch_events: false,
-        kubeconfig: None,
-    };
+    let config =
+        Config { workload_ports: 20_000..=32_000, seed: Seed(42), ..Config::new(clock.clone()) };
     let playground = Playground::start(config).await.expect("the playground starts");
     playground.manager().started().await;
     let at_start = Usage::now(&clock);

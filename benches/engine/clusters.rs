@@ -104,7 +104,7 @@ async fn provision(host: &Host, number: usize, ca: &CertificateFiles) {
             host.add_etcd_member(&key, &EtcdMemberRequest { name, ca: None })
                 .await
                 .expect("an etcd member");
-            let request = ApiServerRequest { name, ca };
+            let request = ApiServerRequest { name, ca, configuration: None };
             host.add_api_server(&key, &request).await.expect("an API server");
         }
     }

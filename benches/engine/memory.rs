@@ -4,10 +4,10 @@
 use capim::api;
 use capim::apiserver::Identity;
 use capim::client::{Client, ObjectKey};
-use capim::clock::{Clock, Seed};
+use capim::clock::Clock;
 use capim::embed::ControlPlane;
 use capim::playground::sample::{SampleCluster, Startup};
-use capim::playground::{ApiPort, Config, Playground};
+use capim::playground::{Config, Playground};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -127,18 +127,7 @@ fn client(control_plane: &ControlPlane) -> Client {
 /// A Machine as a playground leaves it when its cluster is ready.
 async fn real_machine() -> Value {
     let clock = Clock::wall();
-    let config = Config {
-        providers: Default::default(),
-        address: [127, 0, 0, 1].into(),
-        names: Vec::new(),
-        api_port: ApiPort::Exact(0),
-        workload_ports: 20_000..=29_999,
-        seed: Seed(1),
-        clock: clock.clone(),
-        webhooks: Default::default(),
-        watch_events: false,
-        kubeconfig: None,
-    };
+    let config = Config::new(clock.clone());
     let playground = Playground::start(config).await.expect("the playground starts");
     let sample = SampleCluster {
         name: "bench".to_owned(),

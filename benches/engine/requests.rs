@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use capim::client::{Client, ObjectKey};
-use capim::clock::{Clock, Seed};
-use capim::playground::{ApiPort, Config, Playground};
+use capim::clock::Clock;
+use capim::playground::{Config, Playground};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
@@ -26,18 +26,7 @@ pub async fn run() {
     let directory = std::env::temp_dir().join(format!("capim-bench-{}", std::process::id()));
     let kubeconfig = directory.join("kubeconfig");
     let clock = Clock::wall();
-    let config = Config {
-        providers: Default::default(),
-        address: [127, 0, 0, 1].into(),
-        names: Vec::new(),
-        api_port: ApiPort::Exact(0),
-        workload_ports: 20_000..=29_999,
-        seed: Seed(1),
-        clock: clock.clone(),
-        webhooks: Default::default(),
-        watch_events: false,
-        kubeconfig: Some(kubeconfig.clone()),
-    };
+    let config = Config { kubeconfig: Some(kubeconfig.clone()), ..Config::new(clock.clone()) };
     let playground = Playground::start(config).await.expect("the playground starts");
     let local = playground.client().clone();
     let remote =

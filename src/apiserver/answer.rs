@@ -70,26 +70,36 @@ pub(crate) fn status_response(status: &Status) -> Response<Body> {
 /// JSON in the encoding that the client asked for. What has no such form stays JSON: clients go by
 /// the content type.
 pub(super) fn encoded(code: u16, encoding: Encoding, json: impl Into<Bytes>) -> Response<Body> {
-    let json = json.into();
-    match encoding {
-        Encoding::Json => json_response(code, json),
-        Encoding::Yaml => {
-            let yaml = serde_json::from_slice::<Value>(&json)
-                .ok()
-                .and_then(|value| serde_saphyr::to_string(&value).ok());
-            match yaml {
-                Some(yaml) => respond(code, YAML, Body::from(yaml)),
-                None => json_response(code, json),
-            }
-        }
+    in_encoding(code, encode(encoding, json.into()))
+}
+
+/// An answer that is encoded already.
+pub(super) fn in_encoding(code: u16, (encoding, body): (Encoding, Bytes)) -> Response<Body> {
+    let content_type = match encoding {
+        Encoding::Json => JSON,
+        Encoding::Yaml => YAML,
+        Encoding::Protobuf => PROTOBUF,
+    };
+    respond(code, content_type, Body::from(body))
+}
+
+/// JSON in an encoding, or as it is if it has no such form; says which it became.
+pub(super) fn encode(encoding: Encoding, json: Bytes) -> (Encoding, Bytes) {
+    let form = match encoding {
+        Encoding::Json => None,
+        Encoding::Yaml => serde_json::from_slice::<Value>(&json)
+            .ok()
+            .and_then(|value| serde_saphyr::to_string(&value).ok())
+            .map(Bytes::from),
         Encoding::Protobuf => match protobuf::encode(&json) {
-            Ok(message) => respond(code, PROTOBUF, Body::from(message)),
+            Ok(message) => Some(message.into()),
             Err(error) => {
                 tracing::debug!(%error, "an answer has no protobuf form");
-                json_response(code, json)
+                None
             }
         },
-    }
+    };
+    form.map_or((Encoding::Json, json), |form| (encoding, form))
 }
 
 /// A watch's answer, whose body arrives event by event.

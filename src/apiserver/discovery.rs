@@ -14,14 +14,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use super::answer::not_found_page;
-use super::documents::{Tagged, quoted};
+use super::answer::{self, not_found_page};
+use super::documents::{Encodable, fingerprint, quoted};
+use super::negotiate::{Encoding, choices, encoding_of, negotiate_document};
 use super::profile::ResourceSet;
-use super::{ApiServer, RequestInfo, health, json_response, status_response};
+use super::{ApiServer, RequestInfo, health, json_response, status_response, unstored};
 use crate::machinery::definition::{Origin, ResourceDefinition};
 use crate::machinery::status::Status;
 
@@ -64,33 +65,27 @@ const OTHER_VERBS: &[(&str, &str, &[&str])] = &[
 /// The encoded documents of one set of resources.
 pub(crate) struct Documents {
     /// `/apis`.
-    groups: Bytes,
+    groups: Encodable,
     /// `/apis/{group}`.
-    group: BTreeMap<Arc<str>, Bytes>,
+    group: BTreeMap<Arc<str>, Encodable>,
     /// `/api/v1` and `/apis/{group}/{version}`, by group and version.
-    versions: BTreeMap<(Arc<str>, Arc<str>), Bytes>,
-    /// `/api` and `/apis`, aggregated, in each version of the format.
-    aggregated: [[Tagged; 2]; 2],
+    versions: BTreeMap<(Arc<str>, Arc<str>), Encodable>,
+    /// `/api` and `/apis`, aggregated.
+    aggregated: [Aggregated; 2],
     /// `/`.
     root: Bytes,
 }
 
-/// Version of the aggregated format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    V2 = 0,
-    V2Beta1 = 1,
+/// An aggregated document.
+struct Aggregated {
+    document: Encodable,
+    /// Changes with the document, whatever its encoding.
+    tag: String,
 }
 
-impl Format {
-    /// What the answer must repeat, or client-go reads it as a legacy document.
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::V2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-            Self::V2Beta1 => {
-                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
-            }
-        })
+impl Aggregated {
+    fn new(json: Bytes) -> Self {
+        Self { tag: fingerprint(&json), document: Encodable::new(json) }
     }
 }
 
@@ -103,31 +98,31 @@ struct Group<'a> {
 impl Documents {
     /// Encodes everything.
     pub(crate) fn new(resources: &ResourceSet) -> Self {
-        let groups = grouped(&resources.definitions);
+        let unstored = unstored::definitions(resources);
+        let groups = grouped(resources.definitions.iter().chain(unstored));
         let (core, named): (Vec<_>, Vec<_>) =
             groups.iter().partition(|group| group.name.is_empty());
         let versions = groups.iter().flat_map(|group| {
             group.versions.iter().map(|(version, resources)| {
                 let document = legacy::resource_list(group.name, version, resources);
-                ((Arc::from(group.name), Arc::from(*version)), document)
+                ((Arc::from(group.name), Arc::from(*version)), Encodable::new(document))
             })
         });
-        let aggregate = |format| {
-            [aggregated::document(format, &core), aggregated::document(format, &named)]
-                .map(Tagged::new)
-        };
         Self {
-            groups: legacy::group_list(&named),
-            group: named.iter().map(|it| (Arc::from(it.name), legacy::group(it))).collect(),
+            groups: Encodable::new(legacy::group_list(&named)),
+            group: named
+                .iter()
+                .map(|it| (Arc::from(it.name), Encodable::new(legacy::group(it))))
+                .collect(),
             versions: versions.collect(),
-            aggregated: [aggregate(Format::V2), aggregate(Format::V2Beta1)],
+            aggregated: [&core, &named].map(|groups| Aggregated::new(aggregated::document(groups))),
             root: root(&groups),
         }
     }
 }
 
 /// Orders definitions by group, version and name.
-fn grouped(definitions: &[Arc<ResourceDefinition>]) -> Vec<Group<'_>> {
+fn grouped<'a>(definitions: impl Iterator<Item = &'a Arc<ResourceDefinition>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for definition in definitions {
         let group = match groups.iter_mut().find(|group| group.name == &*definition.group) {
@@ -199,8 +194,11 @@ type Entry = (&'static str, Option<[&'static str; 3]>, &'static [&'static str]);
 /// Subresources that only one built-in kind has.
 fn own_subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
     const STREAM: &[&str] = &["create", "get"];
+    const PROXY: &[&str] = &["create", "delete", "get", "patch", "update"];
     let entries: &[Entry] = match (&*definition.group, &*definition.plural) {
         ("", "namespaces") => &[("finalize", None, &["update"])],
+        ("", "nodes") => &[("proxy", Some(["", "", "NodeProxyOptions"]), PROXY)],
+        ("", "services") => &[("proxy", Some(["", "", "ServiceProxyOptions"]), PROXY)],
         ("", "pods") => &[
             ("attach", Some(["", "", "PodAttachOptions"]), STREAM),
             ("binding", Some(["", "", "Binding"]), &["create"]),
@@ -209,6 +207,7 @@ fn own_subresources(definition: &ResourceDefinition) -> Vec<Subresource> {
             ("exec", Some(["", "", "PodExecOptions"]), STREAM),
             ("log", None, &["get"]),
             ("portforward", Some(["", "", "PodPortForwardOptions"]), STREAM),
+            ("proxy", Some(["", "", "PodProxyOptions"]), PROXY),
             ("resize", None, SUBRESOURCE_VERBS),
         ],
         ("", "serviceaccounts") => {
@@ -252,31 +251,36 @@ pub(crate) fn respond(
     let path = info.path.trim_matches('/');
     let mut segments = path.split('/');
     let json = |bytes: &Bytes| json_response(200, bytes.clone());
+    let legacy = |document: &Encodable| match negotiate_document(headers) {
+        Ok(encoding) => answer::in_encoding(200, document.in_encoding(encoding)),
+        Err(status) => status_response(&status),
+    };
     match [segments.next(), segments.next(), segments.next(), segments.next()] {
         [Some(""), None, ..] => json(&documents.root),
         [Some("version"), None, ..] => health::respond(server, info, headers),
-        [Some("api"), None, ..] => match aggregated_format(headers) {
-            Some(format) => aggregated_response(documents, format, 0, headers),
-            None => json(&legacy::core_versions(headers.get(HOST))),
+        [Some("api"), None, ..] => match aggregated_encoding(headers) {
+            Some(encoding) => aggregated_response(&documents.aggregated[0], encoding, headers),
+            None => legacy(&Encodable::new(legacy::core_versions(headers.get(HOST)))),
         },
-        [Some("apis"), None, ..] => match aggregated_format(headers) {
-            Some(format) => aggregated_response(documents, format, 1, headers),
-            None => json(&documents.groups),
+        [Some("apis"), None, ..] => match aggregated_encoding(headers) {
+            Some(encoding) => aggregated_response(&documents.aggregated[1], encoding, headers),
+            None => legacy(&documents.groups),
         },
-        [Some("apis"), Some(group), None, _] => match documents.group.get(group) {
-            Some(document) => json(document),
-            None => not_found_page(),
-        },
-        [Some("api"), Some(version), None, _] => document_of(documents, &resources, "", version),
-        [Some("apis"), Some(group), Some(version), None] => {
-            document_of(documents, &resources, group, version)
+        [Some("apis"), Some(group), None, _] => {
+            documents.group.get(group).map_or_else(not_found_page, legacy)
         }
+        [Some("api"), Some(version), None, _] => {
+            documents.version("", version).map_or_else(|| unknown_version(&resources, ""), legacy)
+        }
+        [Some("apis"), Some(group), Some(version), None] => documents
+            .version(group, version)
+            .map_or_else(|| unknown_version(&resources, group), legacy),
         _ => not_found_page(),
     }
 }
 
 impl Documents {
-    fn version(&self, group: &str, version: &str) -> Option<&Bytes> {
+    fn version(&self, group: &str, version: &str) -> Option<&Encodable> {
         let wanted = (group, version);
         self.versions
             .iter()
@@ -285,44 +289,29 @@ impl Documents {
     }
 }
 
-/// The resources of a version. An unknown version of a group of Kubernetes' own is a Status, of
-/// other groups the plain page.
-fn document_of(
-    documents: &Documents,
-    resources: &ResourceSet,
-    group: &str,
-    version: &str,
-) -> Response<Body> {
-    match documents.version(group, version) {
-        Some(bytes) => json_response(200, bytes.clone()),
-        None if resources.has_built_in(group) => status_response(&Status::resource_not_served()),
-        None => not_found_page(),
+/// What an unknown version of a group is answered: a Status for groups of Kubernetes' own, the
+/// plain page for others.
+fn unknown_version(resources: &ResourceSet, group: &str) -> Response<Body> {
+    match resources.has_built_in(group) {
+        true => status_response(&Status::resource_not_served()),
+        false => not_found_page(),
     }
 }
 
-/// The first acceptable format, if it is an aggregated one; clients list what they like best
-/// first.
-fn aggregated_format(headers: &HeaderMap) -> Option<Format> {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(media_format)
-        .flatten()
+/// How the aggregated document is to be encoded, if it is what the client likes best of what is
+/// served. Of its two versions only the later one still is. (kubernetes 1.36: endpoints/discovery/
+/// aggregated/wrapper.go, AggregatedDiscoveryRemoveBetaType)
+fn aggregated_encoding(headers: &HeaderMap) -> Option<Encoding> {
+    choices(headers).find_map(aggregated_choice).flatten()
 }
 
-/// What one media range of an Accept header asks for: `Some(None)` is a legacy document, `None`
-/// something that is not served.
-fn media_format(range: &str) -> Option<Option<Format>> {
-    let mut parts = range.split(';').map(str::trim);
-    let media = parts.next()?;
-    if !matches!(media, "application/json" | "application/*" | "*/*") {
-        return None;
-    }
+/// What one media range asks for: `Some(None)` is a legacy document, `None` something that is not
+/// served.
+fn aggregated_choice(range: &str) -> Option<Option<Encoding>> {
+    let encoding = encoding_of(range)?;
     let (mut group, mut version, mut kind) = ("", "", "");
-    for part in parts {
-        match part.split_once('=') {
+    for part in range.split(';').skip(1) {
+        match part.trim().split_once('=') {
             Some(("g", value)) => group = value,
             Some(("v", value)) => version = value,
             Some(("as", value)) => kind = value,
@@ -331,30 +320,42 @@ fn media_format(range: &str) -> Option<Option<Format>> {
     }
     match (group, version, kind) {
         (_, _, "") => Some(None),
-        ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList") => Some(Some(Format::V2)),
-        ("apidiscovery.k8s.io", "v2beta1", "APIGroupDiscoveryList") => Some(Some(Format::V2Beta1)),
+        ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList") => Some(Some(encoding)),
         _ => None,
     }
 }
 
 fn aggregated_response(
-    documents: &Documents,
-    format: Format,
-    which: usize,
+    aggregated: &Aggregated,
+    encoding: Encoding,
     headers: &HeaderMap,
 ) -> Response<Body> {
-    let document = &documents.aggregated[format as usize][which];
-    let tag = quoted(&document.tag);
-    if headers.get(IF_NONE_MATCH) == Some(&tag) {
+    let tag = quoted(&aggregated.tag);
+    let mut response = if headers.get(IF_NONE_MATCH) == Some(&tag) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(ETAG, tag);
-        return response;
-    }
-    let mut response = json_response(200, document.bytes.clone());
+        response
+    } else {
+        let (encoding, body) = aggregated.document.in_encoding(encoding);
+        let mut response = answer::in_encoding(200, (encoding, body));
+        // What the answer must repeat, or client-go reads it as a legacy document.
+        let media = HeaderValue::from_static(match encoding {
+            Encoding::Json => {
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            }
+            Encoding::Yaml => {
+                "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            }
+            Encoding::Protobuf => {
+                "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            }
+        });
+        response.headers_mut().insert(CONTENT_TYPE, media);
+        response
+    };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, format.content_type());
     headers.insert(ETAG, tag);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
     response
 }

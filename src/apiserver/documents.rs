@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::answer;
+use super::negotiate::Encoding;
 use super::profile::ResourceSet;
 use super::{discovery, openapi};
 
@@ -26,6 +28,30 @@ impl Documents {
     /// OpenAPI documents of `resources`, the set that this belongs to.
     pub(crate) fn openapi(&self, resources: &ResourceSet) -> &openapi::Documents {
         self.openapi.get_or_init(|| openapi::Documents::new(resources))
+    }
+}
+
+/// A JSON document that is served in other encodings, too.
+pub(crate) struct Encodable {
+    json: Bytes,
+    /// What became of it in YAML and in protobuf, made when first asked for.
+    yaml: OnceLock<(Encoding, Bytes)>,
+    protobuf: OnceLock<(Encoding, Bytes)>,
+}
+
+impl Encodable {
+    pub(crate) fn new(json: Bytes) -> Self {
+        Self { json, yaml: OnceLock::new(), protobuf: OnceLock::new() }
+    }
+
+    /// The document in an encoding, or in JSON if it has no such form; says which it is.
+    pub(super) fn in_encoding(&self, encoding: Encoding) -> (Encoding, Bytes) {
+        let made = || answer::encode(encoding, self.json.clone());
+        match encoding {
+            Encoding::Json => (Encoding::Json, self.json.clone()),
+            Encoding::Yaml => self.yaml.get_or_init(made).clone(),
+            Encoding::Protobuf => self.protobuf.get_or_init(made).clone(),
+        }
     }
 }
 
@@ -57,4 +83,24 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> String {
 /// A tag as an `ETag` header.
 pub(crate) fn quoted(tag: &str) -> HeaderValue {
     HeaderValue::try_from(format!("\"{tag}\"")).expect("a tag has hexadecimal digits only")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_encoded_once_and_say_what_they_became() {
+        let document = Encodable::new(r#"{"kind":"APIVersions","versions":["v1"]}"#.into());
+        let (encoding, yaml) = document.in_encoding(Encoding::Yaml);
+        assert_eq!(
+            (encoding, &*yaml),
+            (Encoding::Yaml, &b"kind: APIVersions\nversions:\n- v1\n"[..])
+        );
+        assert_eq!(document.in_encoding(Encoding::Yaml).1.as_ptr(), yaml.as_ptr());
+        // Of what Kubernetes does not know there is no protobuf form.
+        let unknown = Encodable::new(r#"{"kind":"Set","apiVersion":"x.example.com/v1"}"#.into());
+        let (encoding, json) = unknown.in_encoding(Encoding::Protobuf);
+        assert_eq!((encoding, json), unknown.in_encoding(Encoding::Json));
+    }
 }

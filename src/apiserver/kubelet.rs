@@ -34,7 +34,6 @@ pub(super) fn log(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> {
     if let Some(kubelets) = &call.server.options().kubelets {
         let on_node = PodOnNode { namespace, name, node, object: &pod };
         let request = log_request(call, container);
-        request.check(name)?;
         let body = kubelets.log(on_node, &request)?;
         let mut response = Response::new(body);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -158,7 +157,10 @@ fn container<'a>(call: &'a Call<'_>, pod: &'a Value) -> Result<&'a str, Box<Stat
 }
 
 /// Where the kubelet of a node would listen.
-fn address(call: &Call<'_>, node: &str) -> Result<String, Box<Status>> {
+///
+/// # Errors
+/// 404 without the node, 500 if it has no address.
+pub(super) fn address(call: &Call<'_>, node: &str) -> Result<String, Box<Status>> {
     let nodes = ResourceKey { group: "".into(), plural: "nodes".into() };
     let Some(entry) = call.server.store().get(&nodes, "", node) else {
         return Err(Status::not_found(&GroupResource::new("", "nodes"), node));

@@ -6,7 +6,7 @@ use axum::body::Body;
 use jiff::Timestamp;
 use tokio::io::DuplexStream;
 
-use crate::machinery::status::{Cause, Status};
+use crate::machinery::status::Status;
 
 /// A Pod as it is stored, on the Node it is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -40,39 +40,6 @@ pub struct LogRequest {
     pub tail_lines: Option<i64>,
     /// Only so many bytes.
     pub limit_bytes: Option<i64>,
-}
-
-impl LogRequest {
-    /// Checks a request for the log of a Pod.
-    ///
-    /// # Errors
-    /// 422 for numbers that make no sense. (kubernetes 1.36: pkg/apis/core/validation,
-    /// ValidatePodLogOptions)
-    pub(super) fn check(&self, pod: &str) -> Result<(), Box<Status>> {
-        let mut causes = Vec::new();
-        if let Some(lines) = self.tail_lines.filter(|lines| *lines < 0) {
-            let detail = "must be greater than or equal to 0";
-            causes.push(Cause::invalid("tailLines", &lines.into(), detail));
-        }
-        let positive = "must be greater than 0";
-        if let Some(bytes) = self.limit_bytes.filter(|bytes| *bytes < 1) {
-            causes.push(Cause::invalid("limitBytes", &bytes.into(), positive));
-        }
-        match (self.since_seconds, &self.since_time) {
-            (Some(_), Some(_)) => causes.push(Cause::forbidden(
-                "",
-                "at most one of `sinceTime` or `sinceSeconds` may be specified",
-            )),
-            (Some(seconds), None) if seconds < 1 => {
-                causes.push(Cause::invalid("sinceSeconds", &seconds.into(), positive));
-            }
-            _ => {}
-        }
-        if causes.is_empty() {
-            return Ok(());
-        }
-        Err(Status::invalid("", "PodLogOptions", pod, causes))
-    }
 }
 
 /// What answers for the kubelets of a cluster's Nodes. Calls must not block; connections are

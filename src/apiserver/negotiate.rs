@@ -104,7 +104,7 @@ pub(super) fn negotiate(headers: &HeaderMap, messages: Messages) -> Result<Accep
 }
 
 /// The media types that a client accepts.
-fn choices(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(super) fn choices(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let headers = headers.get_all(ACCEPT).iter().filter_map(|header| header.to_str().ok());
     headers.flat_map(|header| header.split(',')).map(str::trim).filter(|choice| !choice.is_empty())
 }
@@ -173,6 +173,39 @@ pub(super) fn negotiate_whole(headers: &HeaderMap) -> Result<(), Box<Status>> {
     Err(Status::not_acceptable(&SERVED_TYPES))
 }
 
+/// Reads the Accept header for a document that is shown as a whole only.
+///
+/// # Errors
+/// 406 that names the media types: as those of a route if none of them is accepted, and as those
+/// of the encoder if they are, but transformed. (kubernetes 1.36: endpoints/discovery)
+pub(super) fn negotiate_document(headers: &HeaderMap) -> Result<Encoding, Box<Status>> {
+    let mut whole = choices(headers)
+        .filter_map(|choice| read_choice(choice, Messages::Served))
+        .filter(|accepted| accepted.shape == Shape::Object);
+    if let Some(accepted) = whole.next() {
+        return Ok(accepted.encoding);
+    }
+    if choices(headers).next().is_none() {
+        return Ok(Encoding::Json);
+    }
+    if choices(headers).any(|choice| encoding_of(choice).is_some()) {
+        return Err(Status::not_acceptable(&SERVED_TYPES));
+    }
+    let mut status = Status::not_acceptable_because(SERVED);
+    status.details = Some(Default::default());
+    Err(status)
+}
+
+/// How a media range asks to be answered, whatever its parameters.
+pub(super) fn encoding_of(choice: &str) -> Option<Encoding> {
+    match choice.split(';').next()?.trim() {
+        "application/json" | "*/*" | "application/*" => Some(Encoding::Json),
+        "application/yaml" => Some(Encoding::Yaml),
+        "application/vnd.kubernetes.protobuf" => Some(Encoding::Protobuf),
+        _ => None,
+    }
+}
+
 /// Completes a refusal: where there are watches, their media types are on offer, too.
 pub(super) fn offering_streams(mut status: Box<Status>) -> Box<Status> {
     if status.message == SERVED {
@@ -184,15 +217,9 @@ pub(super) fn offering_streams(mut status: Box<Status>) -> Box<Status> {
 }
 
 fn read_choice(choice: &str, messages: Messages) -> Option<Accepted> {
-    let mut parts = choice.split(';').map(str::trim);
-    let encoding = match parts.next()? {
-        "application/json" | "*/*" | "application/*" => Encoding::Json,
-        "application/yaml" => Encoding::Yaml,
-        "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
-        _ => return None,
-    };
+    let encoding = encoding_of(choice)?;
     let (mut kind, mut version, mut group) = ("", "", "");
-    for part in parts {
+    for part in choice.split(';').skip(1).map(str::trim) {
         match part.split_once('=') {
             Some(("as", value)) => kind = value,
             Some(("v", value)) => version = value,

@@ -164,6 +164,12 @@ fn integer(info: &RequestInfo, name: &str) -> Result<Option<i64>, Box<Status>> {
     })
 }
 
+/// A resourceVersion as Go reads an unsigned number: digits alone.
+pub(super) fn parse_revision(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain { text.parse().ok() } else { None }
+}
+
 /// Go's message for a resourceVersion that is no number.
 pub(super) fn revision_syntax(text: &str) -> String {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -52,6 +52,11 @@ pub struct ResourceSet {
 static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl ResourceSet {
+    /// A set of definitions.
+    pub(super) fn new(definitions: Vec<ResourceDefinition>) -> Self {
+        Self::of(IndexMap::new()).with(definitions)
+    }
+
     /// The set with more definitions; same names are replaced in place.
     pub(crate) fn with(&self, definitions: Vec<ResourceDefinition>) -> Self {
         let mut index = self.index.clone();

@@ -11,7 +11,7 @@ use super::continuation::Continuation;
 use super::conversion;
 use super::derived;
 use super::negotiate;
-use super::options::{ListOptions, Match, revision_syntax};
+use super::options::{ListOptions, Match, parse_revision, revision_syntax};
 use super::route::Call;
 use super::selection::Selection;
 use super::server::ApiServer;
@@ -29,7 +29,8 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response<Body>, Box<Status>> 
     let accepted = call.accepted()?;
     let wanted = call.info.text("resourceVersion");
     if !wanted.is_empty() {
-        let wanted = wanted.parse().map_err(|_| Status::unknown(revision_syntax(wanted)))?;
+        let wanted =
+            parse_revision(wanted).ok_or_else(|| Status::unknown(revision_syntax(wanted)))?;
         wait_for(call.server, wanted).await?;
     }
     let entry = call.find().ok_or_else(|| call.not_found())?;
@@ -215,7 +216,7 @@ impl Plan {
         if version.is_empty() {
             return Ok(plan);
         }
-        let wanted: u64 = version.parse().map_err(|_| {
+        let wanted = parse_revision(version).ok_or_else(|| {
             let why = revision_syntax(version);
             Status::bad_request(format!("invalid resource version: {why}"))
         })?;

@@ -97,7 +97,11 @@ impl RequestInfo {
         if let Some(name) = place.first() {
             self.name.clone_from(name);
         }
-        self.subresource = place.get(1..).unwrap_or_default().join("/");
+        self.subresource = match place.get(1..).unwrap_or_default() {
+            // What follows is the path of whoever is behind the proxy.
+            [proxy, ..] if proxy == "proxy" => proxy.clone(),
+            rest => rest.join("/"),
+        };
     }
 
     fn resource_verb(&self, method: &Method, watch_path: bool) -> &'static str {
@@ -225,6 +229,7 @@ mod tests {
         check("PATCH", "/apis/g/v1/namespaces/a/ws/w/status", "patch", "a", "ws", "w", "status");
         check("DELETE", "/apis/g/v1/namespaces/a/ws", "deletecollection", "a", "ws", "", "");
         check("DELETE", "/apis/g/v1/ws/x%2Ey", "delete", "", "ws", "x.y", "");
+        check("POST", "/api/v1/nodes/n/proxy/run/a", "create", "", "nodes", "n", "proxy");
         check("GET", "/api/v1/pods/", "list", "", "pods", "", "");
         check("GET", "/api/v1/namespaces/a/ws/..%2f..%2fx", "get", "a", "ws", "..", "../x");
         check("GET", "/api//v1//namespaces", "list", "", "v1", "", "namespaces");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use parking_lot::Mutex;
 
 use super::authentication::{Identity, impersonation, openid, token_request};
@@ -16,7 +16,7 @@ use super::reviews::{self, Review};
 use super::server::ApiServer;
 use super::{
     answer, authentication, authorization, bootstrap, certificates, discovery, health, kubelet,
-    metrics, negotiate, openapi, read, scale, watch, write,
+    metrics, negotiate, openapi, proxy, read, scale, unstored, watch, write,
 };
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -32,6 +32,10 @@ pub(super) struct Call<'a> {
     pub(super) resource: Arc<Resource>,
     pub(super) info: &'a RequestInfo,
     pub(super) headers: &'a HeaderMap,
+    /// The query as it was sent.
+    pub(super) raw_query: Option<&'a str>,
+    /// Whether the method is GET or HEAD.
+    pub(super) is_read: bool,
     /// Who sends it, after impersonation.
     pub(super) identity: &'a Identity,
     /// Texts of `Warning` headers for a refusal; admission adds to them.
@@ -108,14 +112,18 @@ pub(super) async fn handle(
     }
     let call = |resource| {
         let (identity, refusal_warnings) = (&identity, Mutex::default());
-        Call { server, resource, info, headers, identity, refusal_warnings }
+        let (raw_query, method) = (parts.uri.query(), &parts.method);
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        Call { server, resource, info, headers, raw_query, is_read, identity, refusal_warnings }
     };
     let pods = write::is_bindings(info).then(|| server.resolve("", "v1", "pods")).flatten();
     if let Some(resource) = pods {
         let answer = write::bind(&call(resource), body).await;
         return answer.unwrap_or_else(|status| answer::status_response(&status));
     }
-    let Some(resource) = server.resolve(&info.group, &info.version, &info.resource) else {
+    let resource = server.resolve(&info.group, &info.version, &info.resource);
+    let unstored = || unstored::component_statuses(&server.resources(), info);
+    let Some(resource) = resource.or_else(unstored) else {
         return unknown(server, info);
     };
     if let Some(objects) = resource.rules.bootstrap {
@@ -214,6 +222,7 @@ pub(super) async fn dispatch(call: &Call<'_>, body: Body) -> Result<Response<Bod
             "get" => kubelet::log(call),
             verb => Err(unsupported(call, verb)),
         },
+        "proxy" if proxy::is_served(call) => proxy::respond(call).await,
         "attach" | "exec" | "portforward" if call.resource.is("", "pods") => match info.verb {
             "create" | "get" => Box::pin(kubelet::stream(call)).await,
             verb => Err(unsupported(call, verb)),
@@ -268,10 +277,13 @@ async fn main(call: &Call<'_>, body: Body) -> Result<Response<Body>, Box<Status>
         let name = &call.info.name;
         return Err(Status::bad_request(format!("Name parameter invalid: \"{name}\": {why}")));
     }
+    if unstored::is_component_statuses(call) {
+        return unstored::respond(call);
+    }
     match (call.info.verb, named) {
         ("get", true) => read::get(call).await,
         ("list", false) => read::list(call).await.map_err(negotiate::offering_streams),
-        ("watch", _) => watch::watch(call).await,
+        ("watch", _) => watch::watch(call).await.map_err(negotiate::offering_streams),
         ("create", false) => Box::pin(write::create(call, body)).await,
         ("update", true) => Box::pin(write::update(call, write::Target::Main, body)).await,
         ("patch", true) => Box::pin(write::patch(call, write::Target::Main, body)).await,

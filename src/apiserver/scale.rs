@@ -13,7 +13,7 @@ use crate::machinery::builtin;
 use crate::machinery::definition::ScalePaths;
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::managed_fields;
-use crate::machinery::patch::json::JsonPatch;
+use crate::machinery::patch::merge;
 use crate::machinery::schema;
 use crate::machinery::status::{Cause, Status};
 
@@ -48,23 +48,19 @@ pub(super) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
     let write = Write::new(call, Target::Scale, "PatchOptions")?;
     check_force(call)?;
     let bytes = body::read(body).await?;
+    let patch = PatchBody::read(call, &bytes)?;
     let entry = call.find().ok_or_else(|| call.not_found())?;
     let object = conversion::tree(call.server, &call.resource, &entry).await?;
     let mut scale = scale_of(paths(call)?, &object);
-    match body::media_type(call.headers).as_str() {
-        "application/json-patch+json" => JsonPatch::parse(&bytes)?.apply(&mut scale)?,
-        "application/apply-patch+yaml" => {
-            let PatchBody::Apply(decoded) = PatchBody::decode(call, &bytes)? else {
-                return Err(Status::internal("an apply is none"));
-            };
+    match patch {
+        PatchBody::Json(patch) => patch.apply(&mut scale)?,
+        PatchBody::Apply(decoded) => {
             return apply(call, write, decoded.value, (&object, scale)).await;
         }
         // A Scale has no lists, so the two merge patches do the same.
-        "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-            let patch = body::yaml(&bytes, "Scale")?.value;
-            crate::machinery::patch::merge::apply(&mut scale, &patch);
+        PatchBody::Merge(decoded) | PatchBody::Strategic(decoded) => {
+            merge::apply(&mut scale, &decoded.value);
         }
-        _ => drop(PatchBody::decode(call, &bytes)?),
     }
     if let Some(why) = misfit(&scale) {
         let cause = Cause::invalid("patch", &scale.to_string().into(), &why);

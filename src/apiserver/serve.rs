@@ -16,12 +16,14 @@ mod tests;
 mod tls;
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -105,6 +107,8 @@ struct Port {
     stopping: CancellationToken,
     /// Cancelled when connections shall end at once.
     stopped: CancellationToken,
+    /// Cancelled and replaced by `cut`; every connection takes the one that it finds.
+    cut: Mutex<CancellationToken>,
 }
 
 /// A port with all its connections, whether they arrive by TCP or are made in memory. Cheap to
@@ -130,40 +134,83 @@ impl Gate {
             connections: TaskTracker::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
+            cut: Mutex::default(),
         }))
+    }
+
+    /// Ends the connections that there are, as when the process behind a port dies. New ones are
+    /// made as `Endpoint::open` says, which has to say so before.
+    pub fn cut(&self) {
+        std::mem::take(&mut *self.0.cut.lock()).cancel();
     }
 
     /// Connects in memory; TLS is spoken as over TCP. `None` where a connection would be refused.
     /// Call inside a tokio runtime.
     pub fn connect(&self) -> Option<DuplexStream> {
         let Self(port) = self;
+        let cut = port.cut.lock().clone();
         if !port.accepts() || port.stopping.is_cancelled() {
             return None;
         }
         let (near, far) = tokio::io::duplex(IN_MEMORY_BYTES);
-        port.connections.spawn(connection::run_in_memory(far, port.clone()));
+        port.connections.spawn(connection::run_in_memory(far, port.clone(), cut));
         Some(near)
     }
 
     /// Accepts connections until `stop` is cancelled, then closes all within a second and gives
     /// the port back.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        run(listener, self.0, stop).await;
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        run(listener, self.0, stop)
     }
 }
 
 /// Accepts connections until `stop` is cancelled, then closes them within a second and gives the
 /// port back.
-pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: CancellationToken) {
-    Gate::new(endpoint).serve(listener, stop).await;
+pub fn serve(
+    listener: TcpListener,
+    endpoint: Endpoint,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    Gate::new(endpoint).serve(listener, stop)
 }
 
 impl Port {
     fn accepts(&self) -> bool {
         (self.open)() && self.connections.len() < CONNECTIONS_MAX
     }
+
+    /// Refuses a client if descriptors ran out, and lets time pass. Warns now and then.
+    async fn accept_failed(
+        &self,
+        listener: &TcpListener,
+        error: io::Error,
+        warned: &mut Option<Duration>,
+    ) {
+        reserve::refuse_one(listener, &error).await;
+        let now = self.clock.elapsed();
+        if warned.is_none_or(|then| now - then >= ACCEPT_WARNING_PAUSE) {
+            tracing::warn!(%error, "failed to accept a connection");
+            *warned = Some(now);
+        }
+        self.clock.sleep(ACCEPT_PAUSE).await;
+    }
+
+    /// Closes all connections, within a second.
+    async fn close(&self) {
+        self.stopping.cancel();
+        self.connections.close();
+        if self.clock.timeout(GRACE, self.connections.wait()).await.is_err() {
+            self.stopped.cancel();
+            self.connections.wait().await;
+        }
+    }
 }
 
+/// What happens seldom is boxed: a process has thousands of ports that wait here.
 async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
     reserve::keep();
     let mut warned: Option<Duration> = None;
@@ -173,29 +220,18 @@ async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
+        // Taken before the port is asked whether it is open, so that none slips through.
+        let cut = port.cut.lock().clone();
         match accepted {
             Ok((stream, _)) if !port.accepts() => reset(stream),
             Ok((stream, _)) => {
-                port.connections.spawn(connection::run(stream, port.clone()));
+                port.connections.spawn(connection::run(stream, port.clone(), cut));
             }
-            Err(error) => {
-                reserve::refuse_one(&listener, &error).await;
-                let now = port.clock.elapsed();
-                if warned.is_none_or(|then| now - then >= ACCEPT_WARNING_PAUSE) {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    warned = Some(now);
-                }
-                port.clock.sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => Box::pin(port.accept_failed(&listener, error, &mut warned)).await,
         }
     }
     drop(listener);
-    port.stopping.cancel();
-    port.connections.close();
-    if port.clock.timeout(GRACE, port.connections.wait()).await.is_err() {
-        port.stopped.cancel();
-        port.connections.wait().await;
-    }
+    Box::pin(port.close()).await;
 }
 
 /// Closes a connection with RST, as a port without a listener does.

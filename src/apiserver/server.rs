@@ -15,6 +15,7 @@ use super::authentication::TokenKeys;
 use super::authorization::Policy;
 use super::bootstrap::{self, Made};
 use super::counters::{Counters, Counts};
+use super::frames::{Frames, Shared};
 use super::garbage::{Feed, GcReceiver};
 use super::kubelets::SharedKubelets;
 use super::profile::{Profile, Resource, ResourceSet};
@@ -32,7 +33,8 @@ pub type OnCommit = Option<Arc<dyn Fn(&ResourceKey, &Event) + Send + Sync>>;
 pub struct Options {
     /// Source of object times.
     pub clock: Clock,
-    /// Bytes of history kept for watches; older watchers get 410.
+    /// Bytes of superseded objects kept for watches; older watchers get 410. At 5,000 writes a second
+    /// the default is about a second, at a hundred it is a minute.
     pub history_bytes: usize,
     /// `gitVersion` of `/version`, e.g. `v1.36.2`.
     pub git_version: String,
@@ -64,7 +66,7 @@ impl Options {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            history_bytes: 1 << 20,
+            history_bytes: 32 << 20,
             git_version: "v1.36.2".to_owned(),
             webhooks: ServiceUrls::default(),
             service_account_admission: false,
@@ -110,6 +112,8 @@ struct Inner {
     bootstrap: Made,
     /// Connections to webhooks, made by calls.
     webhooks: Caller,
+    /// The newest watch events in protobuf.
+    frames: Shared,
     /// Cancelled by [`ApiServer::shutdown`]; ends watches.
     stop: CancellationToken,
 }
@@ -137,6 +141,7 @@ impl ApiServer {
             admission: Admission::default(),
             bootstrap: Made::default(),
             webhooks: Caller::default(),
+            frames: Shared::default(),
             stop: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -242,6 +247,11 @@ impl ApiServer {
 
     pub(crate) fn garbage(&self) -> &Feed {
         &self.inner.garbage
+    }
+
+    /// The newest watch events in protobuf, for who watches in it.
+    pub(super) fn frames(&self) -> Arc<Frames> {
+        self.inner.frames.join(self.inner.options.history_bytes)
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -509,6 +509,9 @@ async fn scale_reads_and_writes_replicas() {
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
     let scale = harness.merge(&path, json!({"spec": {"replicas": 5}})).await.ok();
     assert_eq!(scale["spec"]["replicas"], 5);
+    let strategic = "application/strategic-merge-patch+json";
+    let body = json!({"spec": {"replicas": 6}});
+    assert_eq!(harness.send(Method::PATCH, &path, strategic, body).await.code, 415);
     let object = harness.get(&format!("{WIDGETS}/w")).await.ok();
     assert_eq!(
         (&object["spec"]["replicas"], &object["metadata"]["generation"]),

@@ -7,10 +7,17 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+
+/// Whether a request asks for another protocol; which one is up to who answers.
+/// (kubernetes 1.36: streaming/pkg/httpstream/httpstream.go, IsUpgradeRequest)
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).into_iter().filter_map(|it| it.to_str().ok());
+    values.any(|it| it.to_ascii_lowercase().contains("upgrade"))
+}
 
 /// What is left of a connection when HTTP is over.
 pub(super) type Connection = TokioIo<Upgraded>;

@@ -2,8 +2,9 @@
 //!
 //! A watcher is a position in the log of its resource. It sleeps until a commit rings, copies the
 //! events since its position into one chunk, and goes on from there; nothing is queued for it, so
-//! that a slow one holds up nobody. One that falls behind the bounded log is told so (410) and has
-//! to list again; one whose client takes nothing at all is cut off with its connection.
+//! that a slow one holds up nobody. Events in protobuf are made once for all (`frames`). One that
+//! falls behind the bounded log is told so (410) and has to list again; one whose client takes
+//! nothing at all is cut off with its connection.
 //!
 //! A watcher that asked for bookmarks gets one a minute and one shortly before its end, as long as
 //! they say something new since its start. A watcher of this very process hears of the server's
@@ -25,8 +26,9 @@ use serde_json::Value;
 use super::answer;
 use super::conversion;
 use super::counters::WatchGuard;
+use super::frames::{FrameOf, Frames};
 use super::negotiate::Encoding;
-use super::options::{ListOptions, revision_syntax};
+use super::options::{ListOptions, parse_revision, revision_syntax};
 use super::read;
 use super::route::Call;
 use super::selection::Selection;
@@ -76,6 +78,7 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>
         server: call.server.clone(),
         view: read::view(call, accepted.shape),
         encoding: accepted.encoding,
+        frames: (accepted.encoding == Encoding::Protobuf).then(|| call.server.frames()),
         selection,
         namespace: call.scope().map(str::to_owned),
         place: call.scope().or(call.cluster_scope()).map(str::to_owned),
@@ -134,7 +137,7 @@ impl Start {
         let version = options.resource_version;
         let revision: u64 = match version {
             "" => 0,
-            text => text.parse().map_err(|_| Status::unknown(revision_syntax(text)))?,
+            text => parse_revision(text).ok_or_else(|| Status::unknown(revision_syntax(text)))?,
         };
         Ok(match options.send_initial_events {
             Some(true) => Self::Initial { at_least: revision, bookmark: options.allow_bookmarks },
@@ -177,6 +180,8 @@ struct Watcher {
     view: View,
     /// JSON lines, or frames of protobuf.
     encoding: Encoding,
+    /// Shared with the others that watch in protobuf; `None` in JSON.
+    frames: Option<Arc<Frames>>,
     selection: Selection,
     namespace: Option<String>,
     /// The only namespace that objects can be in, empty for cluster-scoped ones.
@@ -531,19 +536,43 @@ impl Watcher {
         let after = event.kind != EventKind::Deleted && selects(Some(&event.entry));
         match (before, after) {
             (false, false) => return,
-            (false, true) => self.write_object(chunk, "ADDED", &event.entry),
-            (true, true) => self.write_object(chunk, "MODIFIED", &event.entry),
+            (false, true) => self.write_news(chunk, "ADDED", &event.entry, event.revision),
+            (true, true) => self.write_news(chunk, "MODIFIED", &event.entry, event.revision),
             (true, false) if event.kind == EventKind::Deleted => {
-                self.write_object(chunk, "DELETED", &event.entry);
+                self.write_news(chunk, "DELETED", &event.entry, event.revision);
             }
             (true, false) => {
                 if let Some(previous) = &event.previous {
-                    let gone = previous.with_revision(event.revision);
-                    self.write_object(chunk, "DELETED", &gone);
+                    self.write_news(chunk, "DELETED", previous, event.revision);
                 }
             }
         }
         self.reported = event.revision;
+    }
+
+    /// Writes an object of the log, which others are about to write, too.
+    fn write_news(
+        &mut self,
+        chunk: &mut Vec<u8>,
+        kind: &'static str,
+        entry: &Arc<Entry>,
+        revision: u64,
+    ) {
+        let shown = |entry: &Arc<Entry>| match entry.revision == revision {
+            true => entry.clone(),
+            false => Arc::new(entry.with_revision(revision)),
+        };
+        let Some(frames) = self.frames.clone() else {
+            return self.write_object(chunk, kind, &shown(entry));
+        };
+        let (resource, shape) = (self.view.resource.serial, self.view.shape);
+        let of = FrameOf { entry: Arc::downgrade(entry), revision, kind, resource, shape };
+        let frame = frames.get(of, || {
+            let mut frame = Vec::new();
+            self.write_object(&mut frame, kind, &shown(entry));
+            frame
+        });
+        chunk.extend_from_slice(&frame);
     }
 
     fn write_object(&mut self, chunk: &mut Vec<u8>, kind: &str, entry: &Entry) {

@@ -200,9 +200,10 @@ pub struct ProviderCommand {
     /// Ports of the workload clusters' API servers.
     #[arg(long, env = "CAPIM_WORKLOAD_PORTS", default_value = "20000-29999", value_name = "A-B", value_parser = parse_ports)]
     pub workload_ports: PortRange,
-    /// Seed of ids and jitter; the same one gives the same ids after a restart.
-    #[arg(long, env = "CAPIM_SEED", default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of ids and jitter. By default it follows from the management API, so that ids are the
+    /// same after a restart.
+    #[arg(long, env = "CAPIM_SEED")]
+    pub seed: Option<u64>,
     /// Work only while holding the provider's Lease, so that of several processes one works.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,

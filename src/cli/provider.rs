@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: ProviderCommand) -> Result<ExitCode, CliError
         address: arguments.network.listen,
         names: arguments.network.names(),
         workload_ports: arguments.workload_ports.first..=arguments.workload_ports.last,
-        seed: Seed(arguments.seed),
+        seed: arguments.seed.map(Seed),
         clock: clock.clone(),
         identity: arguments.leader_elect.then(|| identity(&clock)),
         lease_namespace: arguments.leader_elect_namespace.clone(),

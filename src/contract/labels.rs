@@ -75,3 +75,8 @@ pub const NODE_TAINTS_FROM_MACHINE: &str = "cluster.x-k8s.io/taints-from-machine
 pub const NODE_UNINITIALIZED_TAINT: &str = "node.cluster.x-k8s.io/uninitialized";
 /// Node taint of Machines that are not up to date.
 pub const NODE_OUTDATED_TAINT: &str = "node.cluster.x-k8s.io/outdated-revision";
+
+/// Annotation of a KubeadmControlPlane: CoreDNS is left as it is.
+pub const SKIP_COREDNS: &str = "controlplane.cluster.x-k8s.io/skip-coredns";
+/// Annotation of a KubeadmControlPlane: kube-proxy is left as it is.
+pub const SKIP_KUBE_PROXY: &str = "controlplane.cluster.x-k8s.io/skip-kube-proxy";

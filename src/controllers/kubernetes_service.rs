@@ -19,7 +19,7 @@ const NAME: &str = "kubernetes";
 /// Port of the Service.
 const PORT: u16 = 443;
 
-/// Creates what is missing of the Service for a server that listens on `address`;
+/// Creates what is missing of the Service for a server that is reached at `address`;
 /// `service_address` is the first one of the server's Services.
 ///
 /// # Errors

@@ -49,6 +49,7 @@ pub enum EmbedError {
 #[derive(Clone, Debug)]
 pub struct Builder {
     address: IpAddr,
+    advertised: Option<IpAddr>,
     port: u16,
     controllers: bool,
     serving: Option<CertifiedKey>,
@@ -65,6 +66,14 @@ impl Builder {
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// The address that the Endpoints of the Service `kubernetes` name; without it the one that the
+    /// server listens on. Loopback addresses are in no Endpoints.
+    #[must_use]
+    pub fn advertise(mut self, address: IpAddr) -> Self {
+        self.advertised = Some(address);
         self
     }
 
@@ -141,7 +150,9 @@ impl Builder {
         let failed = |source| EmbedError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let credentials = Credentials::generate(reachable(address.ip()))?;
+        let advertised = self.advertised.unwrap_or(address.ip());
+        let names = [address.ip(), advertised].map(reachable).map(|it| it.to_string());
+        let credentials = Credentials::generate_for(&names)?;
         let clock = Clock::wall();
         let options = Options {
             history_bytes: HISTORY_BYTES,
@@ -160,7 +171,8 @@ impl Builder {
         let client = Client::in_process(&server, Identity::administrator("capim"), "capim");
         controllers::seed_namespaces(&client).await?;
         let service_address = self.service_range.first().into();
-        controllers::publish_kubernetes_service(&client, address, service_address).await?;
+        let published = SocketAddr::new(advertised, address.port());
+        controllers::publish_kubernetes_service(&client, published, service_address).await?;
         let stop = CancellationToken::new();
         let server_ca_pem = match &self.serving {
             Some(serving) => serving.certificate_pem.clone(),
@@ -223,6 +235,7 @@ impl ControlPlane {
     pub fn builder() -> Builder {
         Builder {
             address: Ipv4Addr::LOCALHOST.into(),
+            advertised: None,
             port: 0,
             controllers: true,
             serving: None,

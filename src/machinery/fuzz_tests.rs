@@ -98,6 +98,72 @@ fn quantities_and_durations_are_read_or_refused() {
 }
 
 #[test]
+fn times_are_read_or_refused() {
+    const CORPUS: [&str; 8] = [
+        "2026-01-01T00:00:00Z",
+        "2026-02-29T23:59:60.999999999+14:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.123456Z",
+        "2024-02-29T12:00:00.5-23:59",
+        "2026-01-01 00:00:00",
+        "2026-01-01t00:00:00z[Europe/Berlin]",
+        "-000001-12-31T00:00:00Z",
+    ];
+    const TOKENS: [&str; 14] = [
+        "0",
+        "9",
+        "-",
+        "+",
+        ":",
+        ".",
+        ",",
+        "T",
+        "Z",
+        "z",
+        " ",
+        "24",
+        "60",
+        "000000000000000000000",
+    ];
+    let (lease, pod) = (definition("Lease"), definition("Pod"));
+    let environment = Environment::new().with("self", Type::String);
+    let expression = "timestamp(self) > timestamp(0) && timestamp(self).getFullYear() > 0";
+    let program = Program::compile(&environment, expression).unwrap();
+    let read = cases("times", 60_000, move |draw| {
+        let text = draw.mutant_text(&CORPUS, &TOKENS);
+        let lease_of =
+            json!({"spec": {"renewTime": text}, "metadata": {"creationTimestamp": text}});
+        let pod_of = json!({"status": {"startTime": text}});
+        let mut any = false;
+        for (definition, mut object) in [(&lease, lease_of), (&pod, pod_of)] {
+            let schema = &definition.schema;
+            if !schema::validate(schema, &object).is_empty() {
+                continue;
+            }
+            any = true;
+            schema::canonicalise(schema, &mut object);
+            let once = object.clone();
+            schema::canonicalise(schema, &mut object);
+            assert_eq!(object, once, "{text:?}");
+            assert_eq!(schema::validate(schema, &once), [], "{text:?}");
+            let api_version = super::gvk::join_api_version(&definition.group, &definition.version);
+            object["apiVersion"] = api_version.into();
+            object["kind"] = (*definition.kind).into();
+            let encoded = protobuf::encode(object.to_string().as_bytes()).unwrap();
+            // Years beyond 9999 have no text, and Go's zero time is shown as null.
+            let decoded = protobuf::decode(&encoded).unwrap_or_default();
+            let shown = &decoded["spec"]["renewTime"];
+            assert!(shown.is_null() || *shown == once["spec"]["renewTime"], "{text:?}");
+        }
+        let value = Value::from(text);
+        let activation = Activation::new().with("self", Val::json(&value));
+        let _ = program.evaluate(&activation, &mut CostBudget::new(RUNTIME_BUDGET));
+        any
+    });
+    assert!(read > 0);
+}
+
+#[test]
 fn json_paths_are_read_or_refused() {
     const CORPUS: [&str; 9] = [
         "{.spec.items[0].name}",

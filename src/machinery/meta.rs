@@ -4,6 +4,25 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+/// Fields of `ObjectMeta` in the order of Go's type. (apimachinery v0.36: pkg/apis/meta/v1/types.go)
+pub const OBJECT_META_FIELDS: [&str; 15] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 /// `metadata` as the engine indexes it; read once from the encoded object and kept beside it, for
 /// every object and every event of the history: hence no spare capacity and no tree.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -107,6 +107,17 @@ impl CertificateAuthority {
         Ok(CertifiedKey { certificate_pem: certificate.pem(), key_pem: key::private_pem(&pair)? })
     }
 
+    /// Issues a leaf that was good for a minute and is no longer.
+    #[cfg(test)]
+    pub(crate) fn issue_expired(&self, request: &LeafRequest) -> CertifiedKey {
+        let pair = key::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let mut params = leaf(request).expect("a request that makes sense");
+        params.not_after = params.not_before + Duration::from_secs(60);
+        let certificate = params.signed_by(&pair, &self.issuer).expect("a signature");
+        let key_pem = key::private_pem(&pair).expect("a key");
+        CertifiedKey { certificate_pem: certificate.pem(), key_pem }
+    }
+
     /// Issues a leaf for an existing key (PEM), e.g. the one serving key all listeners share.
     ///
     /// # Errors

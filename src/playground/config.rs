@@ -38,6 +38,23 @@ pub struct Config {
 }
 
 impl Config {
+    /// A playground on loopback with all providers, ports that are free, seed 1, and no kubeconfig
+    /// on disk.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            providers: Selection::default(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            names: Vec::new(),
+            api_port: ApiPort::Exact(0),
+            workload_ports: 20_000..=29_999,
+            seed: Seed(1),
+            clock,
+            webhooks: ServiceUrls::default(),
+            watch_events: false,
+            kubeconfig: None,
+        }
+    }
+
     /// All names of the listeners: the one that clients are told first.
     pub(super) fn host_names(&self) -> Vec<String> {
         host_names(self.address, &self.names)

@@ -33,6 +33,9 @@ use crate::providers::{Provider, Selection, infrastructure};
 use crate::runtime::{LeaderElection, LeaderError, Manager, RemoteInformers};
 use crate::workload::{Host, HostOptions};
 
+#[cfg(test)]
+mod tests;
+
 /// How long the management API may take for its first answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long controllers and workload clusters may take to end, and then the Leases' release: two
@@ -52,8 +55,9 @@ pub struct ProcessConfig {
     pub names: Vec<String>,
     /// Ports of the workload clusters.
     pub workload_ports: RangeInclusive<u16>,
-    /// Seed of ids and jitter; the same one gives the same ids after a restart.
-    pub seed: Seed,
+    /// Seed of ids and jitter; the same one gives the same ids after a restart. `None` for one that
+    /// belongs to the management API.
+    pub seed: Option<Seed>,
     /// Source of time.
     pub clock: Clock,
     /// This process's name in Leases; `None` elects no leader.
@@ -101,6 +105,7 @@ pub enum Stage {
 /// Providers against a management API; made by [`ProviderProcess::connect`].
 pub struct ProviderProcess {
     config: ProcessConfig,
+    seed: Seed,
     versions: ContractVersions,
     /// Families of infrastructure kinds that are served.
     has_dev_kinds: bool,
@@ -127,7 +132,11 @@ impl ProviderProcess {
         let versions = contract_versions(&config.client).await?;
         let has_dev_kinds = kinds.has_dev();
         let has_in_memory_kinds = kinds.has_in_memory();
-        Ok(Self { config, versions, has_dev_kinds, has_in_memory_kinds })
+        let seed = match config.seed {
+            Some(seed) => seed,
+            None => seed_of(&config.client).await?,
+        };
+        Ok(Self { config, seed, versions, has_dev_kinds, has_in_memory_kinds })
     }
 
     /// Works until `stop` is cancelled, then ends within two seconds and gives its Leases back.
@@ -189,23 +198,18 @@ impl ProviderProcess {
             ports: config.workload_ports.clone(),
             profile: Profile::new(builtin::definitions()),
             clock: clock.clone(),
-            seed: config.seed,
+            seed: self.seed,
             clusters,
             git_version: KUBERNETES_VERSION.to_owned(),
         });
-        Providers {
-            manager: &manager,
-            remote: &remote,
-            versions: &self.versions,
-            seed: config.seed,
-        }
-        .add(&config.providers);
+        Providers { manager: &manager, remote: &remote, versions: &self.versions, seed: self.seed }
+            .add(&config.providers);
         if config.providers.has(Provider::Infra) {
             if self.has_dev_kinds {
-                infrastructure::add_dev_controllers(&manager, &host, config.seed);
+                infrastructure::add_dev_controllers(&manager, &host, self.seed);
             }
             if self.has_in_memory_kinds {
-                infrastructure::add_in_memory_controllers(&manager, &host, config.seed);
+                infrastructure::add_in_memory_controllers(&manager, &host, self.seed);
             }
         }
         let stop = CancellationToken::new();
@@ -257,6 +261,23 @@ async fn keep(elections: &mut [LeaderElection]) -> LeaderError {
     }
     let keeping = elections.iter_mut().map(|election| election.keep().boxed());
     future::select_all(keeping).await.0
+}
+
+/// The same for every process that works with a management API: that of its `kube-system`. Who may
+/// not read it has the same ids everywhere.
+async fn seed_of(client: &Client) -> Result<Seed, ProcessError> {
+    let namespace = match client.get::<Namespace>(&ObjectKey::new("", "kube-system")).await {
+        Ok(namespace) => namespace,
+        Err(error) if error.code() == Some(403) => None,
+        Err(source) => {
+            return Err(ProcessError::Request {
+                what: "get namespace kube-system".to_owned(),
+                source,
+            });
+        }
+    };
+    let uid = namespace.and_then(|namespace| namespace.metadata.uid);
+    Ok(Seed(Seed(0).number(&[uid.as_deref().unwrap_or_default()])))
 }
 
 async fn ensure_namespace(client: &Client, name: &str) -> Result<(), ProcessError> {

@@ -85,7 +85,10 @@ pub(super) async fn start(
     settings: controllers::Settings,
 ) -> Result<Running, ClientError> {
     controllers::seed_namespaces(client).await?;
-    inventory::seed(client, &config.clock, &config.providers).await?;
+    // clusterctl's memory is of no use to the controllers.
+    if let Err(error) = inventory::seed(client, &config.clock, &config.providers).await {
+        tracing::warn!(%error, "failed to write the inventory of providers");
+    }
     let clock = &config.clock;
     let connections = ClusterCache::new();
     let host = Host::new(HostOptions {

@@ -117,7 +117,8 @@ impl LeaderElection {
         self.seen.as_ref().map(|(seen, _)| seen.holder.as_str())
     }
 
-    /// Keeps the Lease for as long as that works.
+    /// Keeps the Lease for as long as that works. Whatever goes wrong is tried again until the
+    /// deadline, as by controller-runtime.
     pub async fn keep(&mut self) -> LeaderError {
         let mut renewed = self.clock.elapsed();
         loop {
@@ -132,9 +133,7 @@ impl LeaderElection {
                 Ok(Ok(Try::HeldBy(holder))) => {
                     return LeaderError::TakenOver { lease: self.lease.clone(), holder };
                 }
-                Ok(Err(source)) if is_final(&source) => {
-                    return LeaderError::Refused { lease: self.lease.clone(), source };
-                }
+                // A server that has just come back may know nobody yet: time decides.
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer".to_owned(),
             };

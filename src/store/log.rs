@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::table::Table;
-use super::{Entry, Event, ResourceKey};
+use super::{Entry, Event, EventKind, ResourceKey};
 
 /// Bytes that an object costs beside its text.
 const OVERHEAD: usize = 768;
+/// Bytes that an event costs beside its objects.
+const EVENT: usize = 128;
 
 /// The order in which events of all resources came, and what they weigh.
 #[derive(Debug)]
@@ -44,9 +46,10 @@ impl Log {
     }
 }
 
-/// What an event keeps alive. Its previous object is kept alive by the event that wrote it, too,
-/// but that one is forgotten first.
+/// What an event alone keeps alive: the object before the write and, of a deletion, its last state.
+/// What was created or updated is alive until the next write anyway, whose event counts it.
 fn weight(event: &Event) -> usize {
     let size = |entry: &Entry| entry.raw.len() + OVERHEAD;
-    size(&event.entry) + event.previous.as_deref().map_or(0, size)
+    let last = if event.kind == EventKind::Deleted { size(&event.entry) } else { 0 };
+    EVENT + last + event.previous.as_deref().map_or(0, size)
 }

@@ -1,10 +1,11 @@
 //! One fake workload cluster: its engine, its machines, its etcd, and when its API answers.
 
 mod members;
+mod static_pods;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,7 +27,7 @@ use super::kubelet::WorkloadKubelets;
 use super::manager::Chore;
 use super::network::{ClusterNetwork, Slots, default_pod_block, node_address};
 use super::node::{self, NodeFacts};
-use super::pods::{self, Component, PodFacts};
+use super::pods::{Component, PodFacts, Run};
 use super::tls::{CertificateFiles, ServingCertificate};
 use crate::apiserver::serve;
 use crate::apiserver::{ApiServer, Identity, Options};
@@ -34,7 +35,7 @@ use crate::client::{Client, ClientError, ObjectKey, Propagation, RemoteCluster};
 use crate::pki::CertificateAuthority;
 
 /// History of a workload engine: enough for a watch that reconnects, small for thousands of them.
-const HISTORY_BYTES: usize = 32 * 1024;
+const HISTORY_BYTES: usize = 16 * 1024;
 
 /// User that the in-process client speaks as: kubeadm's administrator.
 const ADMINISTRATOR: &str = "kubernetes-admin";
@@ -68,6 +69,9 @@ pub struct ApiServerRequest<'a> {
     pub name: &'a str,
     /// The cluster CA.
     pub ca: &'a CertificateFiles,
+    /// kubeadm's ClusterConfiguration in the machine's bootstrap data, as YAML. Only the first
+    /// machine's counts; without it the cluster is what kubeadm makes by default.
+    pub configuration: Option<&'a str>,
 }
 
 /// A workload cluster. Exists from the moment its port is taken.
@@ -93,8 +97,13 @@ pub(super) struct Cluster {
     annotating: AsyncMutex<()>,
     /// What happened to the control plane, for its logs. Written with what it tells of.
     journal: Arc<Journal>,
-    /// API servers that run. The port is open while there are any.
-    api_servers: Arc<AtomicUsize>,
+    /// Held while the mirrors of static Pods are written.
+    mirroring: AsyncMutex<()>,
+    /// Whether any API server runs, as far as the port and the `ClusterCache` know.
+    is_serving: Arc<AtomicBool>,
+    /// Whether the cluster was closed. Locked while `is_serving` changes and what hangs on it is
+    /// done, never across a request, and before `machines`.
+    closed: Mutex<bool>,
     /// Hands the port over to the engine, once.
     open: Mutex<Option<oneshot::Sender<serve::Gate>>>,
     /// The port, from then on, for connections in memory.
@@ -123,10 +132,22 @@ struct Machine {
     node_uid: Option<String>,
     etcd: EtcdPod,
     has_api_server: bool,
+    /// What of the control plane its kubelet keeps up, from the Pod's first appearance on.
+    static_pods: BTreeMap<Component, Run>,
+    /// What their mirrors were last made to show.
+    shown: BTreeMap<Component, Run>,
     /// Since when the kubelet runs.
     kubelet_started: Timestamp,
     /// Since when it does not.
     kubelet_stopped: Option<Timestamp>,
+}
+
+impl Machine {
+    /// Whether its API server takes connections.
+    fn serves(&self) -> bool {
+        let run = self.static_pods.get(&Component::ApiServer);
+        self.has_api_server && run.is_some_and(|run| run.stopped.is_none())
+    }
 }
 
 /// A machine's kubelet.
@@ -175,7 +196,9 @@ impl Cluster {
             machines: Mutex::default(),
             journal: Arc::default(),
             annotating: AsyncMutex::new(()),
-            api_servers: Arc::default(),
+            mirroring: AsyncMutex::new(()),
+            is_serving: Arc::default(),
+            closed: Mutex::default(),
             open: Mutex::new(Some(open)),
             gate: OnceLock::new(),
             stop,
@@ -184,10 +207,8 @@ impl Cluster {
 
     /// Connects in memory to the API server of a Node, if it runs.
     pub(super) fn connect_api_server(&self, node: &str) -> Option<DuplexStream> {
-        if !self.has_api_server(node) {
-            return None;
-        }
-        self.connect()
+        let serves = self.machines.lock().by_name.get(node).is_some_and(Machine::serves);
+        if serves { self.connect() } else { None }
     }
 
     /// Connects in memory to where the API answers.
@@ -221,6 +242,8 @@ impl Cluster {
                         node_uid: None,
                         etcd: EtcdPod::Absent,
                         has_api_server: false,
+                        static_pods: BTreeMap::new(),
+                        shown: BTreeMap::new(),
                         kubelet_started: self.now(),
                         kubelet_stopped: None,
                     };
@@ -266,6 +289,10 @@ impl Cluster {
         }
         drop(machines);
         self.shared.chores.add(&self.key, Chore::Node(node.to_owned()));
+        if is_running {
+            // What was deleted, stopped and started while it was away.
+            self.shared.chores.add(&self.key, Chore::StaticPods(node.to_owned()));
+        }
         true
     }
 
@@ -313,22 +340,50 @@ impl Cluster {
         if machine.has_api_server {
             return Ok(());
         }
-        self.content.get_or_try_init(|| self.write_content(request.ca, &machine.version)).await?;
+        self.content.get_or_try_init(|| self.write_content(request, &machine.version)).await?;
         self.shared.chores.add(&self.key, Chore::DaemonSets);
         self.shared.chores.add(&self.key, Chore::Deployments("kube-system".to_owned()));
-        let facts = self.pod_facts(request.name, &machine);
         for component in [Component::ApiServer, Component::Scheduler, Component::ControllerManager]
         {
-            let pod = pods::static_pod(component, &facts);
-            self.create(&machine.version, &ApiResource::erase::<Pod>(&()), &pod).await?;
+            self.run_static_pod(request.name, component).await?;
         }
-        self.update_machine(request.name, |machine| machine.has_api_server = true);
-        self.journal.add(self.now(), Fact::Started { node: request.name.to_owned() });
-        if self.api_servers.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.open_port(request.ca, &machine.version);
-            self.register(&machine.version);
+        self.open_port(request.ca, &machine.version);
+        let mut is_new = false;
+        self.update_machine(request.name, |machine| {
+            is_new = !std::mem::replace(&mut machine.has_api_server, true) && machine.serves();
+        });
+        if is_new {
+            self.journal.add(self.now(), Fact::Started { node: request.name.to_owned() });
         }
+        self.settle_api();
         Ok(())
+    }
+
+    /// Whether `kubeadm init` has left its objects.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.content.initialized()
+    }
+
+    /// Makes port and `ClusterCache` follow the API servers: the first one that runs makes the
+    /// cluster known, with the last one all connections end.
+    fn settle_api(&self) {
+        let closed = self.closed.lock();
+        let serving = {
+            let machines = self.machines.lock();
+            let mut serving = machines.by_name.values().filter(|machine| machine.serves());
+            serving.next().filter(|_| !*closed).map(|machine| machine.version.clone())
+        };
+        if self.is_serving.swap(serving.is_some(), Ordering::SeqCst) == serving.is_some() {
+            return;
+        }
+        if let Some(version) = serving {
+            self.register(&version);
+            return;
+        }
+        self.shared.clusters.remove(&self.key);
+        if let Some(gate) = self.gate.get() {
+            gate.cut();
+        }
     }
 
     /// Whether a machine's API server runs.
@@ -339,15 +394,20 @@ impl Cluster {
     /// Removes what a machine ran: API server, etcd member, Pods and Node. The API stops answering
     /// with the last API server.
     pub(super) async fn remove_machine(&self, name: &str) -> Result<(), HostError> {
-        let machine = self.machines.lock().by_name.get(name).cloned();
-        let Some(machine) = machine else { return Ok(()) };
-        if machine.has_api_server {
-            self.update_machine(name, |machine| machine.has_api_server = false);
+        let machine = {
+            let mut machines = self.machines.lock();
+            let Some(machine) = machines.by_name.get_mut(name) else { return Ok(()) };
+            let before = machine.clone();
+            // From here on its kubelet keeps nothing up.
+            machine.has_api_server = false;
+            machine.static_pods.clear();
+            machine.shown.clear();
+            before
+        };
+        if machine.serves() {
             self.journal.add(self.now(), Fact::Stopped { node: name.to_owned() });
-            if self.api_servers.fetch_sub(1, Ordering::SeqCst) == 1 {
-                self.shared.clusters.remove(&self.key);
-            }
         }
+        self.settle_api();
         if machine.etcd != EtcdPod::Absent {
             self.end_etcd_member(name).await;
         }
@@ -365,15 +425,20 @@ impl Cluster {
             }
         }
         let mut machines = self.machines.lock();
-        machines.by_name.remove(name);
-        machines.slots.release(machine.slot);
+        if machines.by_name.remove(name).is_some() {
+            machines.slots.release(machine.slot);
+        }
         Ok(())
     }
 
     /// Ends the cluster: it can no longer be reached, its watches end, its port is given back.
     pub(super) fn close(&self) {
-        self.api_servers.store(0, Ordering::SeqCst);
-        self.shared.clusters.remove(&self.key);
+        {
+            let mut closed = self.closed.lock();
+            *closed = true;
+            self.is_serving.store(false, Ordering::SeqCst);
+            self.shared.clusters.remove(&self.key);
+        }
         self.shared.chores.forget(&self.key);
         if let Some(engine) = self.engine.get() {
             engine.server.shutdown();
@@ -425,18 +490,23 @@ impl Cluster {
         self.shared.seed.number(&[namespace, "Node", cluster, name])
     }
 
-    fn pod_facts<'a>(&self, name: &'a str, machine: &'a Machine) -> PodFacts<'a> {
+    fn pod_facts<'a>(&self, name: &'a str, machine: &'a Machine, run: Run) -> PodFacts<'a> {
         PodFacts {
             node: name,
             node_uid: machine.node_uid.as_deref().unwrap_or_default(),
             version: &machine.version,
             address: node_address(machine.slot),
             identity: self.identity(name),
-            now: self.shared.clock.now(),
+            run,
         }
     }
 
-    async fn write_content(&self, ca: &CertificateFiles, version: &str) -> Result<(), HostError> {
+    async fn write_content(
+        &self,
+        request: &ApiServerRequest<'_>,
+        version: &str,
+    ) -> Result<(), HostError> {
+        let ca = request.ca;
         // Checked here, where a condition can tell; a bad CA would otherwise only show as
         // connections that close.
         CertificateAuthority::from_pem(&ca.certificate_pem, &ca.key_pem)
@@ -448,6 +518,7 @@ impl Cluster {
             port: self.endpoint.port,
             network: &self.network,
             ca_pem: &ca.certificate_pem,
+            configuration: request.configuration,
         });
         self.write(version, objects).await
     }
@@ -533,11 +604,11 @@ impl Cluster {
             api_service: self.network.api_service(),
             domain: self.network.domain.clone(),
         };
-        let api_servers = self.api_servers.clone();
+        let is_serving = self.is_serving.clone();
         let gate = serve::Gate::new(serve::Endpoint {
             server: self.engine(version).server.clone(),
             tls: Arc::new(move || certificate.issue()),
-            open: Arc::new(move || api_servers.load(Ordering::SeqCst) > 0),
+            open: Arc::new(move || is_serving.load(Ordering::SeqCst)),
         });
         let gate = self.gate.get_or_init(|| gate).clone();
         // The port's task is gone only when the cluster is being closed.

@@ -1,13 +1,14 @@
 //! What a fresh cluster contains after `kubeadm init`, beyond Nodes and static Pods.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+mod addons;
+mod documents;
+mod rbac;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
+use self::documents::Configuration;
 use super::network::ClusterNetwork;
 
 /// An object to be created, with its resource.
@@ -27,13 +28,11 @@ pub(super) struct ContentFacts<'a> {
     pub(super) network: &'a ClusterNetwork,
     /// Certificate of the cluster CA, PEM.
     pub(super) ca_pem: &'a str,
+    /// kubeadm's ClusterConfiguration out of the first machine's bootstrap data, if there is any.
+    pub(super) configuration: Option<&'a str>,
 }
 
 const SYSTEM: &str = "kube-system";
-const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
-
-/// Group of the tokens by which Nodes join.
-const JOINING: &str = "system:bootstrappers:kubeadm:default-node-token";
 
 const NAMESPACES: [&str; 4] = ["default", SYSTEM, "kube-public", "kube-node-lease"];
 
@@ -44,35 +43,35 @@ pub(super) fn namespaces() -> Vec<Object> {
 
 /// All objects inside the [`namespaces`].
 pub(super) fn objects(facts: &ContentFacts<'_>) -> Vec<Object> {
-    let mut objects = Vec::with_capacity(40);
+    let configuration = Configuration::of(facts);
+    let mut objects = Vec::with_capacity(48);
     objects.extend(NAMESPACES.map(|name| service_account(name, "default")));
-    objects.push(service_account(SYSTEM, "coredns"));
-    objects.push(service_account(SYSTEM, "kube-proxy"));
     objects.push(config_map(
         SYSTEM,
         "kubeadm-config",
-        json!({"ClusterConfiguration": cluster_configuration(facts)}),
+        json!({"ClusterConfiguration": configuration.document()}),
     ));
     objects.push(config_map(
         SYSTEM,
         "kubelet-config",
-        json!({"kubelet": kubelet_configuration(facts.network)}),
+        json!({"kubelet": documents::kubelet_configuration(facts.network)}),
     ));
     objects.push(config_map(
         "kube-public",
         "cluster-info",
-        json!({"kubeconfig": discovery(facts)}),
+        json!({"kubeconfig": documents::discovery(facts)}),
     ));
-    objects.push(kube_proxy_config(facts));
-    objects.push(kube_proxy(facts.version));
-    objects.push(config_map(SYSTEM, "coredns", json!({"Corefile": corefile(facts.network)})));
-    objects.push(coredns());
-    objects.push(dns_service(facts.network));
+    objects.extend(addons::kube_proxy(facts, &configuration));
+    objects.extend(addons::coredns(facts, &configuration));
     objects.push(api_service(facts));
-    objects.extend(get_nodes_role());
-    objects.push(cluster_admins());
-    objects.extend(joining());
+    objects.extend(rbac::objects(facts.version));
     objects
+}
+
+/// The minor number of a Kubernetes version; that of none is the greatest.
+fn minor(version: &str) -> u32 {
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+    minor.unwrap_or(u32::MAX)
 }
 
 fn namespace(name: &str) -> Object {
@@ -103,182 +102,6 @@ fn config_map(namespace: &str, name: &str, data: Value) -> Object {
     (ApiResource::erase::<ConfigMap>(&()), object)
 }
 
-/// kubeadm's ClusterConfiguration; v1beta4 exists since Kubernetes 1.31.
-fn cluster_configuration(facts: &ContentFacts<'_>) -> String {
-    let minor = facts.version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    let is_v1beta4 = minor.is_none_or(|minor| minor >= 31);
-    let mut lines = vec![
-        "apiServer: {}".to_owned(),
-        format!("apiVersion: kubeadm.k8s.io/{}", if is_v1beta4 { "v1beta4" } else { "v1beta3" }),
-    ];
-    if is_v1beta4 {
-        lines.push("caCertificateValidityPeriod: 87600h0m0s".to_owned());
-        lines.push("certificateValidityPeriod: 8760h0m0s".to_owned());
-    }
-    lines.extend([
-        "certificatesDir: /etc/kubernetes/pki".to_owned(),
-        format!("clusterName: {}", facts.cluster),
-        format!("controlPlaneEndpoint: {}", facts.endpoint),
-        "controllerManager: {}".to_owned(),
-        "dns: {}".to_owned(),
-    ]);
-    if is_v1beta4 {
-        lines.push("encryptionAlgorithm: ECDSA-P256".to_owned());
-    }
-    lines.extend([
-        "etcd:\n  local:\n    dataDir: /var/lib/etcd".to_owned(),
-        "imageRepository: registry.k8s.io".to_owned(),
-        "kind: ClusterConfiguration".to_owned(),
-        format!("kubernetesVersion: {}", facts.version),
-        format!("networking:\n  dnsDomain: {}", facts.network.domain),
-    ]);
-    if !facts.network.pods.is_empty() {
-        lines.push(format!("  podSubnet: {}", facts.network.pods.join(",")));
-    }
-    lines.push(format!("  serviceSubnet: {}", facts.network.service_block()));
-    if is_v1beta4 {
-        lines.push("proxy: {}".to_owned());
-    }
-    lines.push("scheduler: {}\n".to_owned());
-    lines.join("\n")
-}
-
-fn kubelet_configuration(network: &ClusterNetwork) -> String {
-    format!(
-        "apiVersion: kubelet.config.k8s.io/v1beta1\ncgroupDriver: systemd\nclusterDNS:\n- {}\n\
-         clusterDomain: {}\nkind: KubeletConfiguration\nrotateCertificates: true\n\
-         staticPodPath: /etc/kubernetes/manifests\n",
-        network.dns_service(),
-        network.domain
-    )
-}
-
-/// The kubeconfig with which a machine that joins finds the cluster.
-fn discovery(facts: &ContentFacts<'_>) -> String {
-    format!(
-        "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {}\n    \
-         server: https://{}\n  name: \"\"\ncontexts: null\ncurrent-context: \"\"\nkind: Config\n\
-         preferences: {{}}\nusers: null\n",
-        STANDARD.encode(facts.ca_pem),
-        facts.endpoint
-    )
-}
-
-fn kube_proxy_config(facts: &ContentFacts<'_>) -> Object {
-    let config = format!(
-        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nclusterCIDR: {}\nkind: \
-         KubeProxyConfiguration\nmode: iptables\n",
-        facts.network.pods.join(",")
-    );
-    config_map(SYSTEM, "kube-proxy", json!({"config.conf": config}))
-}
-
-fn kube_proxy(version: &str) -> Object {
-    let labels = json!({"k8s-app": "kube-proxy"});
-    let object = json!({
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "kube-proxy", "namespace": SYSTEM, "labels": labels},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "containers": [{
-                        "name": "kube-proxy",
-                        "image": format!("registry.k8s.io/kube-proxy:{}", version.replace('+', "_")),
-                        "command": ["/usr/local/bin/kube-proxy",
-                            "--config=/var/lib/kube-proxy/config.conf"],
-                    }],
-                    "hostNetwork": true,
-                    "priorityClassName": "system-node-critical",
-                    "serviceAccountName": "kube-proxy",
-                    "tolerations": [{"operator": "Exists"}],
-                },
-            },
-            "updateStrategy": {"type": "RollingUpdate"},
-        },
-    });
-    (ApiResource::erase::<DaemonSet>(&()), object)
-}
-
-fn corefile(network: &ClusterNetwork) -> String {
-    let domain = &network.domain;
-    format!(
-        ".:53 {{\n    errors\n    health {{\n       lameduck 5s\n    }}\n    ready\n    \
-         kubernetes {domain} in-addr.arpa ip6.arpa {{\n       pods insecure\n       \
-         fallthrough in-addr.arpa ip6.arpa\n       ttl 30\n    }}\n    prometheus :9153\n    \
-         forward . /etc/resolv.conf {{\n       max_concurrent 1000\n    }}\n    cache 30\n    \
-         loop\n    reload\n    loadbalance\n}}\n"
-    )
-}
-
-fn coredns() -> Object {
-    let labels = json!({"k8s-app": "kube-dns"});
-    let object = json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "coredns", "namespace": SYSTEM, "labels": labels},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "containers": [{
-                        "name": "coredns",
-                        "image": "registry.k8s.io/coredns/coredns:v1.12.1",
-                        "args": ["-conf", "/etc/coredns/Corefile"],
-                        "ports": [
-                            {"containerPort": 53, "name": "dns", "protocol": "UDP"},
-                            {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
-                        ],
-                        "volumeMounts": [
-                            {"mountPath": "/etc/coredns", "name": "config-volume", "readOnly": true},
-                        ],
-                    }],
-                    "priorityClassName": "system-cluster-critical",
-                    "serviceAccountName": "coredns",
-                    "volumes": [{
-                        "name": "config-volume",
-                        "configMap": {
-                            "name": "coredns",
-                            "items": [{"key": "Corefile", "path": "Corefile"}],
-                        },
-                    }],
-                },
-            },
-        },
-    });
-    (ApiResource::erase::<Deployment>(&()), object)
-}
-
-fn dns_service(network: &ClusterNetwork) -> Object {
-    let address = network.dns_service().to_string();
-    let port = |name: &str, protocol: &str| json!({"name": name, "port": 53, "protocol": protocol, "targetPort": 53});
-    let object = json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": "kube-dns",
-            "namespace": SYSTEM,
-            "labels": {
-                "k8s-app": "kube-dns",
-                "kubernetes.io/cluster-service": "true",
-                "kubernetes.io/name": "CoreDNS",
-            },
-        },
-        "spec": {
-            "clusterIP": address,
-            "clusterIPs": [address],
-            "ports": [port("dns", "UDP"), port("dns-tcp", "TCP")],
-            "selector": {"k8s-app": "kube-dns"},
-            "type": "ClusterIP",
-        },
-    });
-    (ApiResource::erase::<Service>(&()), object)
-}
-
 fn api_service(facts: &ContentFacts<'_>) -> Object {
     let address = facts.network.api_service().to_string();
     let object = json!({
@@ -304,83 +127,6 @@ fn api_service(facts: &ContentFacts<'_>) -> Object {
     (ApiResource::erase::<Service>(&()), object)
 }
 
-fn binding(name: &str, role: &str, group: &str) -> Object {
-    let object = json!({
-        "apiVersion": format!("{RBAC_GROUP}/v1"),
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": RBAC_GROUP, "kind": "Group", "name": group}],
-    });
-    (ApiResource::erase::<ClusterRoleBinding>(&()), object)
-}
-
-fn get_nodes_role() -> [Object; 2] {
-    let name = "kubeadm:get-nodes";
-    let role = json!({
-        "apiVersion": format!("{RBAC_GROUP}/v1"),
-        "kind": "ClusterRole",
-        "metadata": {"name": name},
-        "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
-    });
-    [(ApiResource::erase::<ClusterRole>(&()), role), binding(name, name, JOINING)]
-}
-
-/// What nodes may read and ask for before and after they have joined, and what kube-proxy may.
-/// (kubeadm 1.36: phases/bootstraptoken, phases/uploadconfig, phases/addons/proxy)
-fn joining() -> Vec<Object> {
-    let group = |name: &str| json!({"apiGroup": RBAC_GROUP, "kind": "Group", "name": name});
-    let anonymous = json!({"apiGroup": RBAC_GROUP, "kind": "User", "name": "system:anonymous"});
-    let nodes = || json!([group(JOINING), group("system:nodes")]);
-    let requests = "system:certificates.k8s.io:certificatesigningrequests";
-    let mut objects = Vec::with_capacity(12);
-    for (namespace, name, map, subjects) in [
-        ("kube-public", "kubeadm:bootstrap-signer-clusterinfo", "cluster-info", json!([anonymous])),
-        (SYSTEM, "kubeadm:kubelet-config", "kubelet-config", nodes()),
-        (SYSTEM, "kubeadm:nodes-kubeadm-config", "kubeadm-config", nodes()),
-        (SYSTEM, "kube-proxy", "kube-proxy", json!([group(JOINING)])),
-    ] {
-        objects.extend(reader(namespace, name, map, &subjects));
-    }
-    objects.push(binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", JOINING));
-    let role = format!("{requests}:nodeclient");
-    objects.push(binding("kubeadm:node-autoapprove-bootstrap", &role, JOINING));
-    let role = format!("{requests}:selfnodeclient");
-    let name = "kubeadm:node-autoapprove-certificate-rotation";
-    objects.push(binding(name, &role, "system:nodes"));
-    let (resource, mut proxier) = binding("kubeadm:node-proxier", "system:node-proxier", "");
-    let account = json!({"kind": "ServiceAccount", "name": "kube-proxy", "namespace": SYSTEM});
-    proxier["subjects"] = json!([account]);
-    objects.push((resource, proxier));
-    objects
-}
-
-/// A Role that reads one ConfigMap, and its binding.
-fn reader(namespace: &str, name: &str, map: &str, subjects: &Value) -> [Object; 2] {
-    let metadata = json!({"name": name, "namespace": namespace});
-    let role = json!({
-        "apiVersion": format!("{RBAC_GROUP}/v1"),
-        "kind": "Role",
-        "metadata": metadata,
-        "rules": [{
-            "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [map],
-            "verbs": ["get"],
-        }],
-    });
-    let binding = json!({
-        "apiVersion": format!("{RBAC_GROUP}/v1"),
-        "kind": "RoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "Role", "name": name},
-        "subjects": subjects,
-    });
-    [(ApiResource::erase::<Role>(&()), role), (ApiResource::erase::<RoleBinding>(&()), binding)]
-}
-
-fn cluster_admins() -> Object {
-    binding("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +143,7 @@ mod tests {
                 domain: "cluster.local".to_owned(),
             },
             ca_pem: "CA",
+            configuration: None,
         })
     }
 

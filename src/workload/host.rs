@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::cluster::{ApiServerRequest, Cluster, EtcdMemberRequest, NodeRequest};
 use super::manager::{self, Chores};
 use super::network::ClusterNetwork;
+use super::pods::Component;
 use super::ports::{PortError, PortPool};
 use super::templates::Templates;
 use super::tls::ServingKey;
@@ -323,6 +324,30 @@ impl Host {
         self.cluster(key).is_ok_and(|cluster| cluster.set_kubelet(name, true))
     }
 
+    /// Whether a first machine has left what `kubeadm init` leaves in a cluster.
+    pub fn is_initialized(&self, key: &ObjectKey) -> bool {
+        self.cluster(key).is_ok_and(|cluster| cluster.is_initialized())
+    }
+
+    /// Stops components of a machine's control plane, by their names (`etcd`, `kube-apiserver`,
+    /// `kube-scheduler`, `kube-controller-manager`; others are passed over), and starts the others
+    /// again. A machine or cluster that is gone is no error.
+    ///
+    /// # Errors
+    /// [`HostError::Write`].
+    pub async fn stop_components(
+        &self,
+        key: &ObjectKey,
+        name: &str,
+        components: impl Iterator<Item = &str>,
+    ) -> Result<(), HostError> {
+        let stopped = components.filter_map(Component::of_name).collect();
+        match self.cluster(key) {
+            Ok(cluster) => cluster.set_stopped(name, &stopped).await,
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whether a machine's API server runs.
     pub fn has_api_server(&self, key: &ObjectKey, name: &str) -> bool {
         self.cluster(key).is_ok_and(|cluster| cluster.has_api_server(name))
@@ -390,14 +415,14 @@ async fn accept(
             () = stop.cancelled() => return,
             gate = &mut opened => {
                 if let Ok(gate) = gate {
-                    gate.serve(listener, stop).await;
+                    Box::pin(gate.serve(listener, stop)).await;
                 }
                 return;
             }
             // Dropped at once. An error means that descriptors ran out: only time helps.
             accepted = listener.accept() => {
                 if accepted.is_err() {
-                    clock.sleep(ACCEPT_PAUSE).await;
+                    Box::pin(clock.sleep(ACCEPT_PAUSE)).await;
                 }
             }
         }

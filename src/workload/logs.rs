@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Cluster;
 use super::journal::Fact;
 use super::pods::Component;
-use crate::apiserver::kubelets::{LogRequest, PodOnNode};
+use crate::apiserver::kubelets::{LogRequest, PodOnNode, log_refused};
 use crate::machinery::status::Status;
 use crate::store::ResourceKey;
 
@@ -38,11 +38,13 @@ pub(super) fn log(
     let cluster = cluster.filter(|cluster| {
         cluster.kubelet(pod.node).is_some_and(|kubelet| kubelet.stopped.is_none())
     });
-    let Some(cluster) = cluster else { return Err(refused(pod, request)) };
+    let Some(cluster) = cluster else { return Err(log_refused(pod, request)) };
     check_container(pod, request)?;
     let teller = Teller::new(cluster, pod);
     let now = cluster.now();
     let mut lines = teller.lines(cluster);
+    // A start takes some milliseconds, which are told at once.
+    let seen = lines.last().map_or(now, |line| line.at.max(now));
     if let Some(since) = since(request, now) {
         lines.retain(|line| line.at >= since);
     }
@@ -55,18 +57,8 @@ pub(super) fn log(
     if !request.follow {
         return Ok(Body::from(text));
     }
-    let follower = Follower { teller, budget, seen: now, pending: Some(text) };
+    let follower = Follower { teller, budget, seen, pending: Some(text) };
     Ok(Body::from_stream(futures::stream::unfold(follower, Follower::next)))
-}
-
-/// What kube-apiserver says of a kubelet that does not listen.
-fn refused(pod: PodOnNode<'_>, request: &LogRequest) -> Box<Status> {
-    let host = pod.object.pointer("/status/hostIP").and_then(Value::as_str);
-    let address = format!("{}:10250", host.unwrap_or(pod.node));
-    let PodOnNode { namespace, name, .. } = pod;
-    let url = format!("https://{address}/containerLogs/{namespace}/{name}/{}", request.container);
-    let message = format!("Get {url:?}: dial tcp {address}: connect: connection refused");
-    Status::unknown(message)
 }
 
 /// Whether a container has a log. (kubernetes 1.36: pkg/kubelet/kubelet_pods.go,
@@ -92,7 +84,8 @@ fn check_container(pod: PodOnNode<'_>, request: &LogRequest) -> Result<(), Box<S
             "previous terminated container {container:?} in pod {name:?} not found"
         ));
     }
-    if let Some(waiting) = status["state"].get("waiting") {
+    let has_run = status["lastState"]["terminated"].is_object();
+    if let Some(waiting) = status["state"].get("waiting").filter(|_| !has_run) {
         let reason = waiting["reason"].as_str().unwrap_or("ContainerCreating");
         return bad(format!(
             "container {container:?} in pod {name:?} is waiting to start: {reason}"
@@ -443,6 +436,8 @@ mod tests {
         let object = json!({"status": {"containerStatuses": [
             {"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}},
             {"name": "b", "state": {"running": {}}, "lastState": {}},
+            {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+             "lastState": {"terminated": {"exitCode": 1}}},
         ]}});
         let pod = PodOnNode { namespace: "x", name: "p", node: "n", object: &object };
         let check = |container: &str, previous: bool| {
@@ -455,5 +450,6 @@ mod tests {
         let previous = "previous terminated container \"b\" in pod \"p\" not found";
         assert_eq!(check("b", true), Err((400, previous.to_owned())));
         assert_eq!(check("b", false), Ok(()));
+        assert_eq!(check("c", false), Ok(()), "what it wrote before it crashed");
     }
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::pods::Component;
+
 /// Label and taint of control plane Nodes.
 const CONTROL_PLANE_ROLE: &str = "node-role.kubernetes.io/control-plane";
 
@@ -103,6 +105,7 @@ fn status(facts: &NodeFacts<'_>) -> Value {
         "allocatable": resources("8286208Ki", "96636764160"),
         "conditions": conditions(facts.now),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        "images": images(facts),
         "nodeInfo": {
             "architecture": architecture(),
             "bootID": uuid(identity, 1),
@@ -116,6 +119,21 @@ fn status(facts: &NodeFacts<'_>) -> Value {
             "systemUUID": uuid(identity, 3),
         },
     })
+}
+
+/// Images that a machine has: what kubeadm pulls for its role.
+fn images(facts: &NodeFacts<'_>) -> Value {
+    let version = facts.version.replace('+', "_");
+    let mut images = vec![
+        json!({"names": [format!("registry.k8s.io/kube-proxy:{version}")], "sizeBytes": 39_000_000}),
+        json!({"names": ["registry.k8s.io/pause:3.10.1"], "sizeBytes": 320_000}),
+    ];
+    if facts.is_control_plane {
+        let name = |component: Component| component.image(facts.version);
+        let image = |component| json!({"names": [name(component)], "sizeBytes": 60_000_000});
+        images.splice(0..0, Component::ALL.map(image));
+    }
+    images.into()
 }
 
 /// The conditions that a kubelet reports of a healthy Node.

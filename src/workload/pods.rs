@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::etcd;
 use super::node::seconds;
 
 /// A control plane component that kubeadm runs as a static Pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Component {
     /// The key-value store.
     Etcd,
@@ -40,9 +41,15 @@ impl Component {
         format!("{}-{node}", self.name())
     }
 
-    fn image(self, version: &str) -> String {
+    /// The component of a name.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|component| component.name() == name)
+    }
+
+    /// Its image.
+    pub(super) fn image(self, version: &str) -> String {
         match self {
-            Self::Etcd => "registry.k8s.io/etcd:3.6.6-0".to_owned(),
+            Self::Etcd => format!("registry.k8s.io/etcd:{}-0", etcd::VERSION),
             // A version may carry build metadata, which an image tag may not.
             _ => format!("registry.k8s.io/{}:{}", self.name(), version.replace('+', "_")),
         }
@@ -80,8 +87,28 @@ pub(super) struct PodFacts<'a> {
     pub(super) address: IpAddr,
     /// Number that the config hash is made of.
     pub(super) identity: u64,
-    /// Start time.
-    pub(super) now: Timestamp,
+    /// How its container fares.
+    pub(super) run: Run,
+}
+
+/// How the container of a static Pod fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// When the Pod was first seen.
+    pub(super) seen: Timestamp,
+    /// When the container started last.
+    pub(super) started: Timestamp,
+    /// When it stopped, if it does not run.
+    pub(super) stopped: Option<Timestamp>,
+    /// How often it was started again.
+    pub(super) restarts: u32,
+}
+
+impl Run {
+    /// A container that starts for the first time.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { seen: now, started: now, stopped: None, restarts: 0 }
+    }
 }
 
 /// etcd's ids, shown as annotations of its Pod as upstream's in-memory provider does.
@@ -90,8 +117,8 @@ pub(super) struct EtcdIds {
     pub(super) cluster: u64,
     /// Id of the member.
     pub(super) member: u64,
-    /// Whether the member leads since now.
-    pub(super) is_leader: bool,
+    /// Since when the member leads, if it does.
+    pub(super) leader_from: Option<Timestamp>,
 }
 
 /// Group of the annotations of etcd Pods.
@@ -104,8 +131,8 @@ pub(super) fn etcd_pod(facts: &PodFacts<'_>, ids: &EtcdIds) -> Value {
     let group = ETCD_ANNOTATIONS;
     annotations[format!("{group}/cluster-id")] = ids.cluster.to_string().into();
     annotations[format!("{group}/member-id")] = ids.member.to_string().into();
-    if ids.is_leader {
-        annotations[format!("{group}/leader-from")] = seconds(facts.now).into();
+    if let Some(since) = ids.leader_from {
+        annotations[format!("{group}/leader-from")] = seconds(since).into();
     }
     annotations["kubeadm.kubernetes.io/etcd.advertise-client-urls"] =
         format!("https://{}:2379", facts.address).into();
@@ -114,12 +141,11 @@ pub(super) fn etcd_pod(facts: &PodFacts<'_>, ids: &EtcdIds) -> Value {
 
 /// A running, ready static Pod in `kube-system`.
 pub(super) fn static_pod(component: Component, facts: &PodFacts<'_>) -> Value {
-    let now = seconds(facts.now);
     let hash = format!("{:016x}{:016x}", facts.identity, component as u64);
     let mut annotations = json!({
         "kubernetes.io/config.hash": hash,
         "kubernetes.io/config.mirror": hash,
-        "kubernetes.io/config.seen": now,
+        "kubernetes.io/config.seen": seconds(facts.run.seen),
         "kubernetes.io/config.source": "file",
     });
     if component == Component::ApiServer {
@@ -156,22 +182,51 @@ pub(super) fn static_pod(component: Component, facts: &PodFacts<'_>) -> Value {
             "restartPolicy": "Always",
             "tolerations": [{"effect": "NoExecute", "operator": "Exists"}],
         },
-        "status": status(component, facts, &now),
+        "status": status(component, facts),
     })
 }
 
-fn status(component: Component, facts: &PodFacts<'_>, now: &str) -> Value {
+/// The status of a static Pod, as its kubelet reports it.
+pub(super) fn status(component: Component, facts: &PodFacts<'_>) -> Value {
+    let run = &facts.run;
+    let (seen, started) = (seconds(run.seen), seconds(run.started));
+    let name = component.name();
     let condition =
-        |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+        |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": seen});
+    let readiness = |type_: &str| match run.stopped {
+        None => json!({"type": type_, "status": "True", "lastTransitionTime": started}),
+        Some(stopped) => json!({
+            "type": type_, "status": "False", "lastTransitionTime": seconds(stopped),
+            "reason": "ContainersNotReady",
+            "message": format!("containers with unready status: [{name}]"),
+        }),
+    };
     let address = facts.address.to_string();
     let image = component.image(facts.version);
+    let id = format!("containerd://{:016x}{:016x}", facts.identity, component as u64);
+    let (state, last) = match run.stopped {
+        None => (json!({"running": {"startedAt": started}}), json!({})),
+        Some(stopped) => (
+            json!({"waiting": {
+                "reason": "CrashLoopBackOff",
+                "message": format!(
+                    "back-off 5m0s restarting failed container={name} pod={}_kube-system",
+                    component.pod_name(facts.node),
+                ),
+            }}),
+            json!({"terminated": {
+                "containerID": id, "exitCode": 1, "reason": "Error",
+                "startedAt": started, "finishedAt": seconds(stopped),
+            }}),
+        ),
+    };
     json!({
         "phase": "Running",
         "conditions": [
             condition("PodReadyToStartContainers"),
             condition("Initialized"),
-            condition("Ready"),
-            condition("ContainersReady"),
+            readiness("Ready"),
+            readiness("ContainersReady"),
             condition("PodScheduled"),
         ],
         "hostIP": address,
@@ -179,16 +234,17 @@ fn status(component: Component, facts: &PodFacts<'_>, now: &str) -> Value {
         "podIP": address,
         "podIPs": [{"ip": address}],
         "qosClass": "Burstable",
-        "startTime": now,
+        "startTime": seen,
         "containerStatuses": [{
             "name": component.name(),
             "image": image,
             "imageID": image,
-            "containerID": format!("containerd://{:016x}{:016x}", facts.identity, component as u64),
-            "ready": true,
-            "started": true,
-            "restartCount": 0,
-            "state": {"running": {"startedAt": now}},
+            "containerID": id,
+            "ready": run.stopped.is_none(),
+            "started": run.stopped.is_none(),
+            "restartCount": run.restarts,
+            "state": state,
+            "lastState": last,
         }],
     })
 }
@@ -205,7 +261,12 @@ mod tests {
         version: "v1.34.0+build.1",
         address: IpAddr::V4(std::net::Ipv4Addr::new(172, 18, 0, 2)),
         identity: 7,
-        now: Timestamp::UNIX_EPOCH,
+        run: Run {
+            seen: Timestamp::UNIX_EPOCH,
+            started: Timestamp::UNIX_EPOCH,
+            stopped: None,
+            restarts: 0,
+        },
     };
 
     fn typed(pod: Value) -> Pod {
@@ -245,8 +306,23 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_stopped_shows_in_its_pod() {
+        let run = Run { stopped: Some(Timestamp::UNIX_EPOCH), ..FACTS.run };
+        let pod = typed(static_pod(Component::Etcd, &PodFacts { run, ..FACTS }));
+        let status = pod.status.expect("status");
+        let ready = status.conditions.expect("conditions");
+        let ready = ready.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
+        assert_eq!(ready.status, "False");
+        let container = &status.container_statuses.expect("containers")[0];
+        assert!(!container.ready);
+        let state = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = state.and_then(|waiting| waiting.reason.as_deref());
+        assert_eq!(reason, Some("CrashLoopBackOff"));
+    }
+
+    #[test]
     fn the_etcd_pod_shows_its_ids() {
-        let ids = EtcdIds { cluster: 5, member: 6, is_leader: true };
+        let ids = EtcdIds { cluster: 5, member: 6, leader_from: Some(Timestamp::UNIX_EPOCH) };
         let annotations = typed(etcd_pod(&FACTS, &ids)).metadata.annotations.expect("annotations");
         let group = "etcd.inmemory.infrastructure.cluster.x-k8s.io";
         assert_eq!(annotations[&format!("{group}/cluster-id")], "5");

@@ -57,7 +57,7 @@ async fn add_control_plane_of(host: &Host, key: &ObjectKey, name: &str, ca: &Cer
     host.add_node(key, &node).await.expect("a Node");
     let member = EtcdMemberRequest { name, ca: None };
     host.add_etcd_member(key, &member).await.expect("a member");
-    let request = ApiServerRequest { name, ca };
+    let request = ApiServerRequest { name, ca, configuration: None };
     host.add_api_server(key, &request).await.expect("an API server");
 }
 
@@ -168,6 +168,78 @@ async fn etcd_follows_the_machines_and_tells_the_subscribers() {
 }
 
 #[tokio::test]
+async fn the_port_answers_while_one_of_three_api_servers_runs() {
+    let (host, clusters) = host(42600..=42699);
+    let ca = authority(KeyAlgorithm::EcdsaP256);
+    let endpoint = host.add_cluster(&key(), "", None, ClusterNetwork::default()).expect("a port");
+    for name in ["a", "b", "c"] {
+        add_control_plane(&host, name, &files(&ca)).await;
+    }
+    let stop = async |name: &str, components: &[&str]| {
+        let components = components.iter().copied();
+        host.stop_components(&key(), name, components).await.expect("stopped");
+    };
+    let cluster = host.cluster(&key()).expect("a cluster");
+    let client = connect(&ca, &endpoint).await;
+    let answers = async || client.get::<Node>(&ObjectKey::new("", "a")).await.is_ok();
+    stop("a", &["kube-apiserver"]).await;
+    assert!(answers().await, "two are left");
+    assert!(
+        cluster.connect_api_server("a").is_none(),
+        "a forwarded port leads to the one it names"
+    );
+    assert!(cluster.connect_api_server("b").is_some());
+    host.remove_machine(&key(), "b").await.expect("removed");
+    assert!(answers().await, "one is left");
+    stop("c", &["kube-apiserver"]).await;
+    assert!(is_closed(&endpoint).await, "none is left");
+    assert!(!answers().await, "the connection that there was is gone");
+    assert!(clusters.get(&key()).is_none());
+    stop("c", &[]).await;
+    assert!(answers().await, "it runs again");
+    assert!(clusters.get(&key()).is_some());
+    host.remove_machine(&key(), "a").await.expect("a stopped one can go");
+    assert!(answers().await);
+    host.remove_machine(&key(), "c").await.expect("removed");
+    assert!(is_closed(&endpoint).await);
+    assert!(!answers().await);
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn machines_go_without_harm_once_their_members_are_removed() {
+    let (host, clusters) = host(42700..=42799);
+    let ca = files(&authority(KeyAlgorithm::EcdsaP256));
+    host.add_cluster(&key(), "", None, ClusterNetwork::default()).expect("a port");
+    for name in ["a", "b", "c"] {
+        add_control_plane(&host, name, &ca).await;
+    }
+    let remote = clusters.get(&key()).expect("registered");
+    // A rollout as KubeadmControlPlane does it: one more, then one less, member first.
+    for (old, new) in [("a", "d"), ("b", "e"), ("c", "f")] {
+        add_control_plane(&host, new, &ca).await;
+        assert!(remote.remove_etcd_member(old));
+        host.remove_machine(&key(), old).await.expect("removed");
+        let etcd = remote.etcd();
+        assert_eq!(etcd.members.len(), 3);
+        assert!(etcd.members.iter().any(|member| member.id == etcd.leader_id));
+    }
+    // By hand: the member stays, does not answer and counts.
+    host.remove_machine(&key(), "d").await.expect("removed");
+    assert_eq!(remote.etcd().members.len(), 3);
+    assert_ne!(remote.etcd().leader_id, 0, "two of three agree");
+    assert!(host.cluster(&key()).expect("a cluster").connect_etcd("d", 2379).is_none());
+    host.remove_machine(&key(), "e").await.expect("removed");
+    assert_eq!(remote.etcd().leader_id, 0, "one of three is no majority");
+    assert!(!remote.remove_etcd_member("d"), "and can let nobody go");
+    let node = NodeRequest { name: "g", provider_id: "g", version: "", is_control_plane: true };
+    host.add_node(&key(), &node).await.expect("a Node");
+    let joined = host.add_etcd_member(&key(), &EtcdMemberRequest { name: "g", ca: None }).await;
+    assert!(matches!(joined, Err(HostError::Etcd { .. })), "nor let anybody in: {joined:?}");
+    host.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_member_that_its_pod_calls_removed_leaves_with_its_machine() {
     let (host, clusters) = host(42500..=42599);
     let ca = files(&authority(KeyAlgorithm::EcdsaP256));
@@ -250,7 +322,9 @@ async fn a_ca_that_cannot_sign_is_an_error_of_the_api_server() {
     let node = NodeRequest { name: "cp", provider_id: "cp", version: "", is_control_plane: true };
     host.add_node(&key(), &node).await.expect("a Node");
     let ca = CertificateFiles { certificate_pem: "no".to_owned(), key_pem: "no".to_owned() };
-    let refused = host.add_api_server(&key(), &ApiServerRequest { name: "cp", ca: &ca }).await;
+    let refused = host
+        .add_api_server(&key(), &ApiServerRequest { name: "cp", ca: &ca, configuration: None })
+        .await;
     assert!(matches!(refused, Err(HostError::Ca { .. })));
     assert!(clusters.get(&key()).is_none());
     host.shutdown().await;
@@ -282,8 +356,11 @@ async fn content(clusters: &ClusterCache, key: &ObjectKey) -> (Vec<Value>, BTree
             for owner in owners.into_iter().flatten() {
                 owner.as_object_mut().expect("an entry").remove("time").expect("a time");
             }
-            let name = metadata["name"].as_str().expect("a name");
-            if !matches!(name, "kubeadm-config" | "cluster-info" | "kubernetes") {
+            let name = metadata["name"].as_str().expect("a name").to_owned();
+            let name = name.as_str();
+            let names_endpoint = !object["data"]["kubeconfig.conf"].is_null();
+            if !names_endpoint && !matches!(name, "kubeadm-config" | "cluster-info" | "kubernetes")
+            {
                 objects.push(object);
             }
         }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod command_line;
+mod conversion;
 mod deletion;
 mod demo;
 mod envtest;
@@ -20,4 +21,6 @@ mod readme;
 mod recorded;
 mod support;
 mod terminal;
+mod upgrade;
+mod wire;
 mod workload;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use capim::api::core::Machine;
+use capim::api::core::{Machine, MachineDeployment};
 use capim::api::infrastructure::DevMachine;
-use capim::client::ObjectKey;
+use capim::client::{ObjectKey, Propagation};
 use capim::clock::Clock;
 use capim::playground::sample::{SampleCluster, Startup};
 use capim::playground::{Manifest, Playground, apply_manifests};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use serde_json::json;
 
 use crate::support::{playground, texts, tool, virtual_playground};
@@ -148,6 +149,10 @@ async fn static_pods_have_logs_and_nobody_has_metrics() {
         let log = kubectl.ok(&format!("logs -n kube-system {component}-{master}")).await;
         assert!(log.contains(&format!("Starting {component}")), "{log}");
     }
+    let follow = format!("logs -n kube-system etcd-{master} -f --limit-bytes=50");
+    assert_eq!(kubectl.ok(&follow).await.len(), 50);
+    let invalid = format!("logs -n kube-system etcd-{master} --limit-bytes=-1");
+    kubectl.fails(&invalid, "--limit-bytes must be greater than 0").await;
     let previous = format!("logs -n kube-system etcd-{master} --previous");
     kubectl.fails(&previous, "previous terminated container \"etcd\" in pod").await;
     kubectl.pod("own", master).await;
@@ -155,6 +160,12 @@ async fn static_pods_have_logs_and_nobody_has_metrics() {
     kubectl.fails("top nodes", "error: Metrics API not available").await;
     kubectl.fails("top pods", "error: Metrics API not available").await;
     // The Pods of the control plane stay: their manifests lie on the machine.
+    for how in ["", "--force --grace-period=0"] {
+        let pod = format!("-n kube-system pod/etcd-{master}");
+        kubectl.ok(&format!("delete {pod} {how}")).await;
+        kubectl.ok(&format!("wait --for=create {pod} --timeout=30s")).await;
+        kubectl.ok(&format!("wait --for=condition=Ready {pod} --timeout=30s")).await;
+    }
     let drained = kubectl.ok(&format!("drain {master} --force --ignore-daemonsets")).await;
     assert!(drained.contains("pod/own evicted"), "{drained}");
     assert!(!drained.contains("etcd"), "{drained}");
@@ -203,5 +214,88 @@ async fn an_annotation_stops_the_kubelet_of_a_machine() {
     assert_eq!(ready().await, "True");
     let pod: Option<Pod> = remote.get(&ObjectKey::new("default", "p")).await.unwrap();
     assert!(pod.is_none(), "the kubelet confirmed the end of the Pod");
+    playground.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_annotation_stops_components_of_a_control_plane() {
+    let playground = virtual_playground(1).await;
+    create(&playground).await;
+    let machines = playground.sources().machines.list();
+    let control_plane = |machine: &&std::sync::Arc<Machine>| {
+        let labels = machine.metadata.labels.as_ref();
+        labels.is_some_and(|labels| labels.contains_key("cluster.x-k8s.io/control-plane"))
+    };
+    let machine = machines.iter().find(control_plane).unwrap();
+    let name = machine.status.as_ref().unwrap().node_ref.as_ref().unwrap().name.clone();
+    let infrastructure = ObjectKey::new("default", &*machine.spec.infrastructure_ref.name);
+    let remote = playground.connections().get(&key()).unwrap();
+    let clock = playground.clock().clone();
+    let ready = async |component: &str| {
+        let key = ObjectKey::new("kube-system", format!("{component}-{name}"));
+        let pod: Pod = remote.client.get(&key).await.unwrap().unwrap();
+        let conditions = pod.status.unwrap().conditions.unwrap();
+        conditions.into_iter().find(|it| it.type_ == "Ready").unwrap().status
+    };
+    for (annotation, etcd, scheduler) in [
+        (json!("etcd, kube-scheduler"), "False", "False"),
+        (json!("kube-scheduler"), "True", "False"),
+        (json!(null), "True", "True"),
+    ] {
+        let patch = json!({"metadata": {"annotations": {"capim.dev/stopped": annotation}}});
+        playground.client().merge_patch::<DevMachine>(&infrastructure, "", &patch).await.unwrap();
+        clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!(ready("etcd").await, etcd, "{annotation}");
+        assert_eq!(ready("kube-scheduler").await, scheduler, "{annotation}");
+        assert_eq!(remote.etcd().leader_id == 0, etcd == "False", "{annotation}");
+    }
+    playground.stop().await;
+}
+
+/// CAPI v1.14: test/e2e/node_drain_test.go, attachments without a driver.
+#[tokio::test(start_paused = true)]
+async fn a_machine_waits_for_attached_volumes_until_the_timeout() {
+    let playground = virtual_playground(1).await;
+    create(&playground).await;
+    let machines = playground.sources().machines.list();
+    let worker = |machine: &&std::sync::Arc<Machine>| {
+        let labels = machine.metadata.labels.as_ref();
+        labels.is_some_and(|labels| !labels.contains_key("cluster.x-k8s.io/control-plane"))
+    };
+    let machine = ObjectKey::of(&**machines.iter().find(worker).unwrap());
+    let node = machines.iter().find(worker).unwrap().status.as_ref().unwrap();
+    let node = node.node_ref.as_ref().unwrap().name.clone();
+    let remote = playground.connections().get(&key()).unwrap().client;
+    let attachment: VolumeAttachment = serde_json::from_value(json!({
+        "metadata": {"name": "va", "finalizers": ["test.cluster.x-k8s.io/block"]},
+        "spec": {"attacher": "manual", "nodeName": node, "source": {"persistentVolumeName": "foo"}},
+    }))
+    .unwrap();
+    remote.create(&attachment).await.unwrap();
+    let attached = json!({"status": {"attached": true}});
+    let va = ObjectKey::new("", "va");
+    remote.merge_patch::<VolumeAttachment>(&va, "status", &attached).await.unwrap();
+
+    let client = playground.client();
+    client.delete::<Machine>(&machine, Propagation::Default).await.unwrap();
+    let clock = playground.clock().clone();
+    clock.sleep(Duration::from_secs(60)).await;
+    let waiting: Machine = client.get(&machine).await.unwrap().expect("it waits");
+    let conditions = waiting.status.unwrap().conditions;
+    let deleting = conditions.iter().find(|it| it.type_ == "Deleting").unwrap();
+    assert_eq!(deleting.reason, "WaitingForVolumeDetach");
+    let expected = "\n* VolumeAttachment with .spec.source.persistentVolumeName not matching a \
+                    PersistentVolume: foo";
+    assert!(deleting.message.ends_with(expected), "{}", deleting.message);
+    // The timeout reaches Machines that are being deleted already.
+    let deployments: Vec<MachineDeployment> = client.list("default", "").await.unwrap();
+    let timeout = json!({"nodeVolumeDetachTimeoutSeconds": 1});
+    let patch = json!({"spec": {"template": {"spec": {"deletion": timeout}}}});
+    let deployment = ObjectKey::of(&deployments[0]);
+    client.merge_patch::<MachineDeployment>(&deployment, "", &patch).await.unwrap();
+    clock.sleep(Duration::from_secs(60)).await;
+    assert!(client.get::<Machine>(&machine).await.unwrap().is_none(), "the time is over");
+    let va: Option<VolumeAttachment> = remote.get(&va).await.unwrap();
+    assert!(va.is_some(), "nobody detaches what nobody here attached");
     playground.stop().await;
 }

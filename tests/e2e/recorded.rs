@@ -16,6 +16,9 @@ struct Case {
     method: &'static str,
     path: String,
     content_type: &'static str,
+    accept: &'static str,
+    /// Who asks; an administrator if nobody is named.
+    user: Option<Identity>,
     body: Vec<u8>,
     code: u16,
     reason: &'static str,
@@ -29,6 +32,8 @@ fn case(method: &'static str, path: &str, code: u16, reason: &'static str, messa
         method,
         path: path.to_owned(),
         content_type: "application/json",
+        accept: "*/*",
+        user: None,
         body: Vec::new(),
         code,
         reason,
@@ -45,6 +50,16 @@ impl Case {
 
     fn of_type(mut self, content_type: &'static str) -> Self {
         self.content_type = content_type;
+        self
+    }
+
+    fn accepting(mut self, accept: &'static str) -> Self {
+        self.accept = accept;
+        self
+    }
+
+    fn by(mut self, user: Identity) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -229,6 +244,85 @@ fn lists() -> Vec<Case> {
     ]
 }
 
+/// Requests of those who may not.
+fn users() -> Vec<Case> {
+    let ann = || Identity::new("ann", ["system:authenticated"]);
+    vec![
+        case("GET", "/api/v1/secrets", 403, "Forbidden",
+            "secrets is forbidden: User \"ann\" cannot list resource \"secrets\" in API group \"\" at \
+             the cluster scope")
+            .by(ann()),
+        case("POST", MAPS, 403, "Forbidden",
+            "configmaps is forbidden: User \"ann\" cannot create resource \"configmaps\" in API group \
+             \"\" in the namespace \"default\"")
+            .by(ann())
+            .body(map("a")),
+        case("DELETE", &format!("{MAPS}/there"), 403, "Forbidden",
+            "configmaps \"there\" is forbidden: User \"system:anonymous\" cannot delete resource \
+             \"configmaps\" in API group \"\" in the namespace \"default\"")
+            .by(Identity::anonymous()),
+        case("GET", "/openapi/v2", 403, "Forbidden",
+            "forbidden: User \"system:anonymous\" cannot get path \"/openapi/v2\"")
+            .by(Identity::anonymous()),
+        case("GET", "/metrics", 403, "Forbidden", "forbidden: User \"ann\" cannot get path \"/metrics\"")
+            .by(ann()),
+    ]
+}
+
+/// What is too large, too old or too new, or has a form that is not served.
+fn limits() -> Vec<Case> {
+    let sized = |name: &str, field: &str, size: usize| {
+        let mut object: Value = serde_json::from_str(&map(name)).unwrap();
+        let text = json!({"a": "x".repeat(size)});
+        match field {
+            "data" => object["data"] = text,
+            _ => object["metadata"][field] = text,
+        }
+        object.to_string()
+    };
+    const TYPES: &str = "406: Not Acceptable\n\nAvailable representations: application/json, \
+                         application/yaml, application/vnd.kubernetes.protobuf";
+    vec![
+        case("POST", MAPS, 422, "Invalid",
+            "ConfigMap \"large\" is invalid: []: Too long: may not be more than 1048576 bytes")
+            .body(sized("large", "data", (1 << 20) + 1))
+            .causes(json!([["FieldValueTooLong", "[]"]])),
+        case("POST", MAPS, 422, "Invalid",
+            "ConfigMap \"large\" is invalid: metadata.annotations: Too long: may not be more than 262144 \
+             bytes")
+            .body(sized("large", "annotations", 257 << 10))
+            .causes(json!([["FieldValueTooLong", "metadata.annotations"]])),
+        case("POST", MAPS, 413, "RequestEntityTooLarge",
+            "Request entity too large: limit is 3145728")
+            .body(sized("large", "data", 3 << 20)),
+        case("POST", MAPS, 400, "BadRequest",
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get \
+             version/kind; json parse error: invalid character '\\x1f' looking for beginning of value \
+             (1f8b0800)")
+            .body(*b"\x1f\x8b\x08\x00"),
+        case("GET", MAPS, 406, "NotAcceptable", &format!(
+            "{TYPES}, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"))
+            .accepting("image/gif"),
+        case("GET", &format!("{MAPS}?watch=1"), 406, "NotAcceptable", &format!(
+            "{TYPES}, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"))
+            .accepting("image/gif"),
+        case("GET", &format!("{MAPS}?resourceVersion=%2B1"), 400, "BadRequest",
+            "invalid resource version: resourceVersion: Invalid value: \"+1\": strconv.ParseUint: \
+             parsing \"+1\": invalid syntax"),
+        case("GET", "/apis/apps/v1", 406, "NotAcceptable", TYPES).accepting("image/gif"),
+        case("GET", "/apis", 406, "NotAcceptable",
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf")
+            .accepting("application/json;as=Table;v=v1;g=meta.k8s.io"),
+        case("PUT", &format!("{MAPS}/none?fieldValidation=Strict"), 404, "NotFound",
+            "configmaps \"none\" not found")
+            .body(map("none").replace("{\"name\"", "{\"resourceVersion\":\"1\",\"name\"")),
+        case("PATCH", &format!("{MAPS}/none"), 404, "NotFound", "configmaps \"none\" not found")
+            .of_type("application/merge-patch+json")
+            .body("{"),
+    ]
+}
+
 /// A definition of `{plural}.r.example.com` with a schema.
 fn definition(plural: &str, schema: Value) -> String {
     let kind = plural.to_uppercase();
@@ -303,6 +397,25 @@ fn definitions() -> Vec<Case> {
              spec.names.plural+\".\"+spec.group",
         )
         .causes(json!([["FieldValueInvalid", "metadata.name"]])),
+        refused(
+            "c4s",
+            definition_of("c4s", json!({"type": "object", "patternProperties": {"a": {}}})),
+            &format!("{SPEC}.patternProperties: Forbidden: patternProperties is not supported"),
+        )
+        .causes(json!([["FieldValueForbidden", format!("{SPEC}.patternProperties")]])),
+        refused(
+            "e1s",
+            definition_of("e1s", json!({"type": "object", "x-kubernetes-validations": [
+                {"rule": "self.["},
+            ]})),
+            &format!(
+                "{SPEC}.x-kubernetes-validations[0].rule: Invalid value: \
+                 {{\"Rule\":\"self.[\",\"Message\":\"\",\"MessageExpression\":\"\",\"Reason\":null,\
+                 \"FieldPath\":\"\",\"OptionalOldSelf\":null}}: compilation failed: ERROR: \
+                 <input>:1:6: Syntax error: no viable alternative at input '.['\n | self.[\n | .....^"
+            ),
+        )
+        .causes(json!([["FieldValueInvalid", format!("{SPEC}.x-kubernetes-validations[0].rule")]])),
     ]
 }
 
@@ -312,7 +425,9 @@ async fn answer(control_plane: &ControlPlane, case: &Case) -> (u16, String) {
     *request.method_mut() = method;
     *request.uri_mut() = case.path.parse().unwrap();
     request.headers_mut().insert("content-type", case.content_type.parse().unwrap());
-    request.extensions_mut().insert(Identity::administrator("test"));
+    request.headers_mut().insert("accept", case.accept.parse().unwrap());
+    let user = case.user.clone().unwrap_or_else(|| Identity::administrator("test"));
+    request.extensions_mut().insert(user);
     let response = control_plane.server().handle(request).await;
     let code = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -324,9 +439,9 @@ async fn wrong_requests_are_answered_as_recorded() {
     let control_plane = ControlPlane::start().await.unwrap();
     let there = case("POST", MAPS, 201, "", "").body(map("there"));
     assert_eq!(answer(&control_plane, &there).await.0, 201);
-    let all = [paths(), bodies(), changes(), lists(), definitions()];
+    let all = [paths(), bodies(), changes(), lists(), users(), limits(), definitions()];
     let cases: Vec<Case> = all.into_iter().flatten().collect();
-    assert!(cases.len() >= 50, "{}", cases.len());
+    assert!(cases.len() >= 65, "{}", cases.len());
     for case in &cases {
         let (code, text) = answer(&control_plane, case).await;
         let about = format!("{} {}: {text}", case.method, case.path);

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use capim::clock::{Clock, Seed};
 use capim::embed::ControlPlane;
-use capim::playground::{ApiPort, Config, Playground};
+use capim::playground::{Config, Playground};
 
 /// A program on the PATH, or `None`, said by name; in CI a missing program fails the test.
 pub fn tool(name: &str) -> Option<PathBuf> {
@@ -56,18 +56,7 @@ pub async fn virtual_playground(seed: u64) -> Playground {
 
 /// A playground in this process.
 pub async fn playground(clock: Clock, seed: u64) -> Playground {
-    let config = Config {
-        providers: Default::default(),
-        address: [127, 0, 0, 1].into(),
-        names: Vec::new(),
-        api_port: ApiPort::Exact(0),
-        workload_ports: 20_000..=29_999,
-        seed: Seed(seed),
-        clock,
-        webhooks: Default::default(),
-        watch_events: true,
-        kubeconfig: None,
-    };
+    let config = Config { seed: Seed(seed), watch_events: true, ..Config::new(clock) };
     Playground::start(config).await.unwrap()
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::attributes::Operation;
 use super::chain::Chain;
+use crate::apiserver::proxy;
 use crate::apiserver::route::Call;
 use crate::machinery::gvk::GroupVersionKind;
 use crate::machinery::status::Status;
@@ -36,8 +37,8 @@ pub(crate) async fn created(
     passed
 }
 
-/// Both steps for a connection to a pod: the object is what the query says, of the kind that the
-/// subresource has. Changes of it are without effect.
+/// Both steps for a connection to a pod, or through the server to something else: the object is what
+/// the query says, of the kind that the subresource has. Changes of it are without effect.
 /// (kubernetes 1.36: apiserver/pkg/endpoints/handlers/rest.go, ConnectResource)
 ///
 /// # Errors
@@ -64,6 +65,7 @@ fn options(call: &Call<'_>) -> Result<(&'static str, Value), Box<Status>> {
     };
     let mut members = Map::new();
     let kind = match &*info.subresource {
+        "proxy" => return Ok(proxied(call)),
         "exec" => "PodExecOptions",
         "attach" => "PodAttachOptions",
         _ => "PodPortForwardOptions",
@@ -94,6 +96,21 @@ fn options(call: &Call<'_>) -> Result<(&'static str, Value), Box<Status>> {
     Ok((kind, Value::Object(members)))
 }
 
+/// What somebody wants who talks to a node, a pod or a service through the server.
+fn proxied(call: &Call<'_>) -> (&'static str, Value) {
+    let kind = match &*call.resource.key.plural {
+        "nodes" => "NodeProxyOptions",
+        "pods" => "PodProxyOptions",
+        _ => "ServiceProxyOptions",
+    };
+    let mut object = json!({"kind": kind, "apiVersion": "v1"});
+    let path = proxy::path(call.info);
+    if !path.is_empty() {
+        object["path"] = path.into();
+    }
+    (kind, object)
+}
+
 /// Whether a parameter that is there means no. (kubernetes 1.36: apimachinery/pkg/runtime/
 /// conversion.go, Convert_Slice_string_To_bool)
 fn is_false(text: &str) -> bool {
@@ -103,8 +120,8 @@ fn is_false(text: &str) -> bool {
 /// A port to forward. (kubernetes 1.36: apimachinery/pkg/apis/meta/v1/conversion.go,
 /// Convert_Slice_string_To_Slice_int32)
 fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(|| {
         let why = if is_number { "value out of range" } else { "invalid syntax" };
         format!("cannot convert to []int32: strconv.ParseUint: parsing {text:?}: {why}")
     })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Format, Group, subresources, verbs};
+use super::{Group, subresources, verbs};
 use crate::machinery::definition::{Origin, ResourceDefinition};
 
 #[derive(Serialize)]
@@ -66,13 +66,10 @@ struct ResponseKind<'a> {
 }
 
 /// The document of some groups.
-pub(super) fn document(format: Format, groups: &[&Group<'_>]) -> Bytes {
+pub(super) fn document(groups: &[&Group<'_>]) -> Bytes {
     let list = GroupDiscoveryList {
         kind: "APIGroupDiscoveryList",
-        api_version: match format {
-            Format::V2 => "apidiscovery.k8s.io/v2",
-            Format::V2Beta1 => "apidiscovery.k8s.io/v2beta1",
-        },
+        api_version: "apidiscovery.k8s.io/v2",
         metadata: Metadata { name: "" },
         items: groups.iter().map(|it| group(it)).collect(),
     };

@@ -154,7 +154,10 @@ fn resources(definition: &ResourceDefinition) -> Vec<ApiResource<'_>> {
         verbs: verbs(definition),
         short_names: definition.short_names.iter().map(|name| &**name).collect(),
         categories: definition.categories.iter().map(|name| &**name).collect(),
-        storage_version_hash: Some(storage_version_hash(definition)),
+        // What cannot be watched is not stored.
+        storage_version_hash: verbs(definition)
+            .contains(&"watch")
+            .then(|| storage_version_hash(definition)),
     }];
     list.extend(subresources(definition).into_iter().map(|subresource| {
         let [group, version, kind] = subresource.kind.unwrap_or(["", "", &definition.kind]);

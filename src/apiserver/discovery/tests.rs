@@ -149,6 +149,8 @@ async fn legacy_resources_list_subresources_with_their_kinds() {
     assert_eq!(
         names,
         [
+            "bindings",
+            "componentstatuses",
             "namespaces",
             "namespaces/finalize",
             "namespaces/status",
@@ -160,6 +162,7 @@ async fn legacy_resources_list_subresources_with_their_kinds() {
             "pods/exec",
             "pods/log",
             "pods/portforward",
+            "pods/proxy",
             "pods/resize",
             "pods/status"
         ]
@@ -182,7 +185,7 @@ async fn aggregated_answer_repeats_group_version_and_kind() {
     let document: Value = serde_json::from_str(&text(response).await).unwrap();
     assert_eq!(document["apiVersion"], "apidiscovery.k8s.io/v2");
     assert_eq!(
-        document["items"][1],
+        *document["items"].as_array().unwrap().last().unwrap(),
         json!({"metadata": {"name": "x.example.com"}, "versions": [
             {"version": "v1", "freshness": "Current", "resources": [custom("v1")]},
             {"version": "v1beta1", "freshness": "Current", "resources": [custom("v1beta1")]},
@@ -205,19 +208,51 @@ fn custom(version: &str) -> Value {
 }
 
 #[tokio::test]
-async fn older_and_other_formats_are_chosen_by_accept() {
+async fn formats_and_encodings_are_chosen_by_accept() {
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    const YAML: &str = "application/yaml";
     let server = server();
-    let check = async |accept: &str, kind: &str, content_type: &str| {
-        let response = get(&server, "/api", &[("accept", accept), ("host", "h:1")]).await;
-        assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{accept}");
-        let document: Value = serde_json::from_str(&text(response).await).unwrap();
-        assert_eq!(document["kind"], kind, "{accept}");
+    let check = async |path: &str, accept: &str, code: u16, content_type: &str, part: &str| {
+        let response = get(&server, path, &[("accept", accept), ("host", "h:1")]).await;
+        assert_eq!(response.status(), code, "{path} {accept}");
+        assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{path} {accept}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains(part), "{path} {accept}: {body}");
     };
+    let json = "application/json";
+    let as_list = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
-    check(beta, "APIGroupDiscoveryList", beta).await;
-    check("application/json", "APIVersions", "application/json").await;
-    check("*/*", "APIVersions", "application/json").await;
-    check(&format!("application/json, {beta}"), "APIVersions", "application/json").await;
+    for path in ["/api", "/apis"] {
+        for media in [json, YAML, PROTOBUF] {
+            let accept = format!("{media}{as_list}");
+            check(path, &accept, 200, &accept, "APIGroupDiscoveryList").await;
+        }
+    }
+    check(
+        "/apis",
+        &format!("{PROTOBUF}{as_list}"),
+        200,
+        &format!("{PROTOBUF}{as_list}"),
+        "\x0bautoscaling",
+    )
+    .await;
+    for accept in [json, "*/*", &format!("{json}, {beta}"), &format!("{beta}, {json}")] {
+        check("/api", accept, 200, json, "\"APIVersions\"").await;
+    }
+    check("/api", beta, 406, json, "only the following media types are accepted").await;
+    check("/apis", "text/html", 406, json, "406: Not Acceptable").await;
+    for (path, kind, part) in [
+        ("/api", "APIVersions", "h:1"),
+        ("/apis", "APIGroupList", "x.example.com/v1beta1"),
+        ("/apis/x.example.com", "APIGroup", "x.example.com/v1beta1"),
+        ("/apis/x.example.com/v1", "APIResourceList", "sets/status"),
+        ("/api/v1", "APIResourceList", "deletecollection"),
+    ] {
+        check(path, YAML, 200, YAML, &format!("kind: {kind}")).await;
+        check(path, PROTOBUF, 200, PROTOBUF, kind).await;
+        check(path, PROTOBUF, 200, PROTOBUF, part).await;
+    }
 }
 
 #[tokio::test]

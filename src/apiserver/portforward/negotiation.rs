@@ -2,12 +2,13 @@
 
 use axum::body::Body;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::apiserver::upgrade;
 use crate::machinery::status::Status;
 
 /// Values of `Upgrade`.
@@ -93,8 +94,7 @@ pub(super) enum Refusal {
 
 /// Reads a request. `query` are its decoded parameters.
 pub(super) fn wanted(headers: &HeaderMap, query: &[(String, String)]) -> Result<Wanted, Refusal> {
-    let upgrades = values(headers, &CONNECTION).any(|it| it.to_lowercase().contains("upgrade"));
-    if !upgrades {
+    if !upgrade::is_wanted(headers) {
         return Err(Refusal::Status(Status::bad_request("Upgrade request required")));
     }
     let protocol = headers.get(UPGRADE).and_then(|it| it.to_str().ok()).unwrap_or_default();

@@ -425,6 +425,62 @@ async fn broken_frames_end_that_connection_alone() {
     other.expect(3, false, b"still here").await;
 }
 
+/// A frame that opens a stream, with this after zlib's head and the dictionary's name.
+fn syn_stream(stream: u32, deflated: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80, 3, 0, 1];
+    bytes.extend((deflated.len() as u32 + 10).to_be_bytes());
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend([0; 6]);
+    bytes.extend(deflated);
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bomb_in_a_header_block_ends_that_connection_alone() {
+    let server = server().await;
+    let mut other = spdy(&server).await;
+    other.open(1, "0", ECHO).await;
+    let mut zlib = flate2::Compress::new(flate2::Compression::best(), true);
+    let mut bomb = Vec::with_capacity(64 * 1024);
+    zlib.compress_vec(&vec![0; 16 << 20], &mut bomb, flate2::FlushCompress::Sync).unwrap();
+    assert!(bomb.len() < 32 * 1024, "{} bytes", bomb.len());
+    // Cut off in the middle, too.
+    for block in [&bomb[..], &bomb[..bomb.len() / 2]] {
+        let mut client = spdy(&server).await;
+        client.io.write_all(&syn_stream(1, block)).await.unwrap();
+        let goodbye = client.answer().await;
+        assert!(matches!(goodbye, Frame::GoAway { status: GoAwayStatus::PROTOCOL_ERROR, .. }));
+        assert_eq!(client.next().await, None);
+    }
+    other.send(&[data(3, false, b"still here")]).await;
+    other.expect(3, false, b"still here").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_no_frames_end_that_websocket_alone() {
+    let server = server().await;
+    let mut other = spdy(&server).await;
+    other.open(1, "0", ECHO).await;
+    let protocols = ("sec-websocket-protocol", "SPDY/3.1+portforward.k8s.io");
+    let headers = [&WEBSOCKET[..], &[protocols]].concat();
+    let connection = connection(send(&server, "GET", PATH, &headers).await).await;
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Client, None).await;
+    socket.send(Message::binary(vec![0xff; 64])).await.unwrap();
+    let (mut decoder, mut input, mut frames) = (Decoder::default(), BytesMut::new(), Vec::new());
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Binary(part) = message {
+            input.extend_from_slice(&part);
+        }
+        while let Some(frame) = decoder.decode(&mut input).unwrap() {
+            frames.push(frame);
+        }
+    }
+    let goodbye = Frame::GoAway { last_stream: 0, status: GoAwayStatus::PROTOCOL_ERROR };
+    assert_eq!(frames, [goodbye]);
+    other.send(&[data(3, false, b"still here")]).await;
+    other.expect(3, false, b"still here").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reset_ends_the_connection_to_the_port() {
     let server = server().await;

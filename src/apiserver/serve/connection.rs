@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -62,7 +62,7 @@ impl Transport for TcpStream {}
 impl Transport for BufReader<DuplexStream> {}
 
 /// Serves a connection until it ends or the port stops.
-pub(super) async fn run(stream: TcpStream, port: Arc<Port>) {
+pub(super) async fn run(stream: TcpStream, port: Arc<Port>, cut: CancellationToken) {
     let first = async {
         stream.set_nodelay(true)?;
         // Peers that vanished are noticed, as by Go's servers.
@@ -72,28 +72,30 @@ pub(super) async fn run(stream: TcpStream, port: Arc<Port>) {
         let first = (length > 0).then_some(first[0]);
         io::Result::Ok((stream, first))
     };
-    until_stopped(first, port).await;
+    until_stopped(first, port, cut).await;
 }
 
 /// Serves a connection of this process as one that arrived by TCP.
-pub(super) async fn run_in_memory(stream: DuplexStream, port: Arc<Port>) {
+pub(super) async fn run_in_memory(stream: DuplexStream, port: Arc<Port>, cut: CancellationToken) {
     let first = async {
         let mut stream = BufReader::with_capacity(IN_MEMORY_BUFFER, stream);
         let first = stream.fill_buf().await?.first().copied();
         io::Result::Ok((stream, first))
     };
-    until_stopped(first, port).await;
+    until_stopped(first, port, cut).await;
 }
 
 /// Serves what `first` answers, a connection whose first byte is looked at but not read.
 async fn until_stopped<S: Transport>(
     first: impl Future<Output = io::Result<(S, Option<u8>)>>,
     port: Arc<Port>,
+    cut: CancellationToken,
 ) {
     let stopped = port.stopped.clone();
     let served = tokio::select! {
         biased;
         () = stopped.cancelled() => return,
+        () = cut.cancelled() => return,
         served = serve(first, port) => served,
     };
     if let Err(error) = served {
@@ -261,6 +263,9 @@ async fn answer(mut request: Request<Incoming>, client: Client) -> Result<Respon
     let stream = match &head {
         Some(head) => {
             head.is_complete();
+            if head_bytes(&request) > HEAD_BYTES_MAX {
+                return Ok(too_large());
+            }
             None
         }
         None => Some(activity.begin()),
@@ -305,6 +310,25 @@ async fn answer(mut request: Request<Incoming>, client: Client) -> Result<Respon
         Some(stream) => stream.hold(response),
         None => response,
     })
+}
+
+/// Bytes of a head over HTTP/1.1. hyper limits what it buffers of an incomplete head; a larger one
+/// may come whole with the last read.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let path = request.uri().path_and_query().map_or(1, |path| path.as_str().len());
+    let line = request.method().as_str().len() + path + "  HTTP/1.1\r\n".len();
+    let headers = request.headers().iter();
+    headers.fold(line + 2, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}
+
+/// The answer to a head that Go's server would not have read. (Go: net/http, conn.serve)
+fn too_large() -> Response<Body> {
+    let mut response = Response::new(Body::from("431 Request Header Fields Too Large"));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Nobody may speak for others by headers alone.

@@ -6,6 +6,8 @@
 
 use serde_json::{Value, json};
 
+use crate::machinery::meta::OBJECT_META_FIELDS;
+
 /// The fields of the types. A field is followed by what it is called in JSON if that is not the
 /// same but for the first letter, and by what it holds: `s` text, `i` a number, `b` a claim, `q` a
 /// quantity, `*` anything that may be nil; or the name of a type, `?` before it for one that may be
@@ -180,24 +182,7 @@ pub(in crate::apiserver) fn metadata(metadata: &Value) -> String {
 }
 
 fn metadata_members(metadata: &Value) -> Vec<String> {
-    const ORDER: [&str; 15] = [
-        "name",
-        "generateName",
-        "namespace",
-        "selfLink",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "labels",
-        "annotations",
-        "ownerReferences",
-        "finalizers",
-        "managedFields",
-    ];
-    let present = ORDER.into_iter().filter(|name| !metadata[*name].is_null());
+    let present = OBJECT_META_FIELDS.into_iter().filter(|name| !metadata[*name].is_null());
     present.map(|name| format!("\"{name}\":{}", metadata[name])).collect()
 }
 

@@ -3,6 +3,7 @@
 use super::definitions::{CRDS, gadget, gadgets, version_of};
 use super::*;
 use crate::apiserver::webhook::test_server::{Reaction, TestWebhook};
+use crate::machinery::definition::{Conversion, WebhookConversion};
 
 const V1: &str = "/apis/g.example.org/v1/namespaces/a/gadgets";
 const V2: &str = "/apis/g.example.org/v2/namespaces/a/gadgets";
@@ -300,6 +301,68 @@ async fn failures_of_conversion_webhooks_are_told_in_upstreams_words() {
         let message = format!("conversion webhook for g.example.org/v1, Kind=Gadget {why}");
         assert_eq!((answer.code.as_u16(), answer.refused().2), (500, message.as_str()));
     }
+}
+
+/// A webhook that renames `size` to `width` on the way to v2, and back, and labels what it made.
+async fn external() -> TestWebhook {
+    TestWebhook::start(|_, review| {
+        let desired = review["request"]["desiredAPIVersion"].as_str().unwrap();
+        let mut objects = review["request"]["objects"].clone();
+        for object in objects.as_array_mut().unwrap() {
+            let from = if desired.ends_with("v2") { "v1" } else { "v2" };
+            convert(object, from, desired.rsplit('/').next().unwrap()).unwrap();
+            object["metadata"]["labels"]["by"] = json!("webhook");
+        }
+        let response = json!({"uid": review["request"]["uid"], "convertedObjects": objects,
+            "result": {"status": "Success"}});
+        Reaction::Json(json!({"apiVersion": review["apiVersion"], "kind": "ConversionReview",
+            "response": response}))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn native_conversion_steps_aside_for_a_webhook_that_has_an_address() {
+    let webhook = external().await;
+    let served_by = |config: Value| {
+        let hook = WebhookConversion {
+            definition: "natives.n.example.org".into(),
+            review_versions: vec!["v1".into()],
+            client_config: config,
+        };
+        let conversion = Conversion::Webhook(Arc::new(hook));
+        [("v2", "width"), ("v1", "size")].map(|(version, field)| ResourceDefinition {
+            serving: Serving { conversion: conversion.clone(), ..Serving::default() },
+            ..native(version, field)
+        })
+    };
+    let harness = harness().await;
+    let (old, new) = (
+        "/apis/n.example.org/v1/namespaces/a/natives",
+        "/apis/n.example.org/v2/namespaces/a/natives",
+    );
+    let by = async || harness.get(&format!("{old}/x")).await.ok()["metadata"]["labels"].clone();
+    // A Service that is not there: the provider's manifest was applied, its manager does not run.
+    let nowhere = json!({"service": {"namespace": "a", "name": "hooks"}});
+    harness.server.install(served_by(nowhere.clone()).to_vec());
+    let object = json!({"apiVersion": "n.example.org/v2", "kind": "Native",
+        "metadata": {"name": "x"}, "spec": {"width": "1"}});
+    harness.post(new, object).await.ok();
+    assert_eq!(by().await, Value::Null);
+    harness.server.install(served_by(webhook.config("/convert")).to_vec());
+    assert_eq!(by().await, json!({"by": "webhook"}));
+    // Its address stays known while it is away: it alone may say what version 1 of an object is.
+    let config = webhook.config("/convert");
+    drop(webhook);
+    harness.server.install(served_by(config).to_vec());
+    let refused = harness.get(&format!("{old}/x")).await;
+    assert_eq!(refused.code, 500);
+    let message = refused.refused().2.to_owned();
+    let expected = "conversion webhook for n.example.org/v2, Kind=Native failed: Post ";
+    assert!(message.starts_with(expected), "{message}");
+    assert_eq!(harness.get(&format!("{new}/x")).await.ok()["spec"], json!({"width": "1"}));
+    harness.server.install(served_by(nowhere).to_vec());
+    assert_eq!(by().await, Value::Null);
 }
 
 #[tokio::test]

@@ -453,7 +453,9 @@ fn reference(path: &str) -> Option<(String, String, String, String, String, Stri
     let mut rest = rest.into_iter();
     let resource = rest.next()?;
     let name = rest.next().unwrap_or_default();
-    let subresource = rest.collect::<Vec<_>>().join("/");
+    let rest: Vec<String> = rest.collect();
+    let is_proxied = rest.first().is_some_and(|first| first == "proxy");
+    let subresource = if is_proxied { "proxy".to_owned() } else { rest.join("/") };
     Some((group, version, namespace, resource, name, subresource))
 }
 

@@ -53,6 +53,17 @@ async fn replicas_are_owned_through_the_scale() {
         refused.refused(),
         (409, "Conflict", "Apply failed with 1 conflict: conflict with \"m\": .spec.replicas")
     );
+    // Those who update are known by the version of the Scale.
+    let other = format!("{DEPLOYMENTS}/e");
+    let mut body_of_other = deployment(json!({"replicas": 2}));
+    body_of_other["metadata"]["name"] = "e".into();
+    harness.post(&format!("{DEPLOYMENTS}?fieldManager=u"), body_of_other).await.ok();
+    let mut scale_of_other = scale(json!({"replicas": 3}));
+    scale_of_other["metadata"]["name"] = "e".into();
+    let refused = harness.apply(&format!("{other}/scale?fieldManager=hpa"), scale_of_other).await;
+    let why =
+        "Apply failed with 1 conflict: conflict with \"u\" using autoscaling/v1: .spec.replicas";
+    assert_eq!(refused.refused().2, why);
     let taken = harness.apply(&by("hpa", true), scale(json!({"replicas": 3}))).await.ok();
     assert_eq!(taken["spec"]["replicas"], 3);
     let replicas = json!({"f:spec": {"f:replicas": {}}});
@@ -309,4 +320,47 @@ async fn reviews_say_all_that_is_wrong() {
         ["spec.resourceAttributes.namespace: Invalid value: \"\": must match \
         metadata.namespace"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn creations_that_are_only_tried_are_shown_as_asked_for() {
+    let harness = Harness::new().await;
+    let send = async |accept: &str| {
+        let request = Request::post(format!("{MAPS}?dryRun=All"))
+            .header("accept", format!("application/json;as={accept};v=v1;g=meta.k8s.io"))
+            .header("content-type", "application/json");
+        let body = json!({"metadata": {"name": "tried"}}).to_string();
+        Answer::read(harness.raw(request, Body::from(body)).await).await.ok()
+    };
+    let revision = harness.server.store().revision();
+    let table = send("Table").await;
+    assert_eq!(table["kind"], "Table");
+    let row = &table["rows"][0];
+    assert_eq!(row["cells"][0], "tried");
+    let metadata = send("PartialObjectMetadata").await;
+    assert_eq!(metadata["kind"], "PartialObjectMetadata");
+    for shown in [&table, &row["object"], &metadata] {
+        assert_eq!(shown["metadata"].get("resourceVersion"), None, "{shown}");
+    }
+    assert_eq!(harness.server.store().revision(), revision);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_patch_of_nothing_is_not_found() {
+    let harness = Harness::new().await;
+    harness.map("there", "1").await;
+    let send = async |name: &str, media: &str, body: &str| {
+        let request = Request::patch(format!("{MAPS}/{name}?fieldManager=m"))
+            .header("content-type", media.to_owned());
+        Answer::read(harness.raw(request, Body::from(body.to_owned())).await).await
+    };
+    for media in ["application/json-patch+json", "application/merge-patch+json", STRATEGIC] {
+        for body in ["{", "7", ""] {
+            assert_eq!(send("none", media, body).await.refused().0, 404, "{media} {body}");
+            assert_eq!(send("there", media, body).await.refused().0, 400, "{media} {body}");
+        }
+    }
+    // An apply would make it, and the media type is looked at before anything.
+    assert_eq!(send("none", "application/apply-patch+yaml", "a: [").await.refused().0, 400);
+    assert_eq!(send("none", "application/cbor", "{}").await.refused().0, 415);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use axum::body::Body;
 use http::Response;
+use serde_json::Value;
 
 use super::pipeline::Write;
 use crate::apiserver::counters::Counters;
@@ -89,11 +90,33 @@ impl Write<'_> {
         response
     }
 
-    /// The answer to a creation that was only tried.
-    pub(super) fn answer_draft(&self, code: u16, draft: &Draft) -> Response<Body> {
-        let encoding = self.accepted.encoding;
-        let mut response = answer::encoded(code, encoding, draft.unversioned());
+    /// The answer to a creation that was only tried: nothing in it has a version.
+    pub(super) fn answer_draft(&self, code: u16, draft: Draft) -> Response<Body> {
+        let accepted = self.accepted;
+        let json = match accepted.shape {
+            Shape::Object => draft.unversioned(),
+            Shape::Metadata(_) | Shape::Table(_) => {
+                let shown = read::view(self.call, accepted.shape).object(&draft.at(0));
+                without_versions(&shown).unwrap_or(shown)
+            }
+        };
+        let mut response = answer::encoded(code, accepted.encoding, json);
         answer::warn(&mut response, &self.warnings);
         response
     }
+}
+
+/// Metadata or a Table without the versions of an object that has none.
+fn without_versions(shown: &[u8]) -> Option<Vec<u8>> {
+    fn forget(shown: &mut Value) {
+        if let Some(metadata) = shown.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+    }
+    let mut shown: Value = serde_json::from_slice(shown).ok()?;
+    forget(&mut shown);
+    for row in shown.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
+        row.get_mut("object").into_iter().for_each(forget);
+    }
+    serde_json::to_vec(&shown).ok()
 }

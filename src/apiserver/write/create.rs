@@ -158,12 +158,12 @@ impl Write<'_> {
     async fn answer_trial(&self, draft: Draft) -> Result<Response<Body>, Box<Status>> {
         let call = self.call;
         if call.resource.is_stored() {
-            return Ok(self.answer_draft(201, &draft));
+            return Ok(self.answer_draft(201, draft));
         }
         let tried = draft.at(0);
         let object = conversion::tree(call.server, &call.resource, &tried).await?;
         let draft = encode::encode(call.resource.version(), &object)?;
-        Ok(self.answer_draft(201, &draft))
+        Ok(self.answer_draft(201, draft))
     }
 
     /// Refuses new objects in namespaces that do not exist or are about to go.

@@ -163,7 +163,7 @@ pub(super) async fn delete_entry(
     if !gone {
         return Ok(Some(Deletion::Marked(marked)));
     }
-    Ok(remove(call, options, &marked)?.map(Deletion::Done))
+    Ok(finish(call, options, marked).map(Deletion::Done))
 }
 
 /// Writes the mark; a mark that is there already is not written again.
@@ -210,6 +210,32 @@ fn remove(
         Err(WriteError::NotFound) => Err(call.not_found()),
         Err(_) => Ok(None),
     }
+}
+
+/// Removes an object that is marked and waits for nothing, and returns its last state; `None` if
+/// others do not stop writing it. Who saw the mark may remove it first, which is as good.
+/// (kubernetes 1.36: apiserver/pkg/registry/generic/registry/store.go, Delete)
+fn finish(call: &Call<'_>, options: &DeleteOptions, marked: Arc<Entry>) -> Option<Arc<Entry>> {
+    if options.is_dry_run() {
+        return Some(marked);
+    }
+    let (store, resource) = (call.server.store(), &call.resource.key);
+    let mut last = marked;
+    for _ in 0..ATTEMPTS {
+        let (namespace, name) = (&*last.meta.namespace, &*last.meta.name);
+        match store.delete(resource, (namespace, name), last.revision) {
+            Ok(event) => {
+                commit::committed(call, &event);
+                return Some(event.entry.clone());
+            }
+            Err(WriteError::NotFound) => return Some(last),
+            Err(_) => match store.get(resource, namespace, name) {
+                Some(newer) if newer.meta.uid == last.meta.uid => last = newer,
+                _ => return Some(last),
+            },
+        }
+    }
+    None
 }
 
 /// The finalizers of an object whose deletion is requested: the garbage collector's are set and

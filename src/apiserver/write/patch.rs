@@ -36,7 +36,7 @@ pub(in crate::apiserver) async fn patch(
     let mut write = Write::new(call, target, "PatchOptions")?;
     check_force(call)?;
     let bytes = body::read(body).await?;
-    match PatchBody::decode(call, &bytes)? {
+    match PatchBody::read(call, &bytes)? {
         PatchBody::Apply(decoded) => write.apply_patch(decoded).await,
         patch => write.change(&patch).await,
     }
@@ -53,11 +53,25 @@ pub(in crate::apiserver) fn check_force(call: &Call<'_>) -> Result<(), Box<Statu
 }
 
 impl PatchBody {
+    /// Decodes a patch by the request's content type. A patch is looked at where there is an object
+    /// that it can change; only an apply makes one. (kubernetes 1.36: endpoints/handlers/patch.go)
+    ///
+    /// # Errors
+    /// 415 for types that the resource does not take, 404 for bodies that are no patches of an
+    /// object that is not there, 400 or 413 for others.
+    pub(in crate::apiserver) fn read(call: &Call<'_>, body: &[u8]) -> Result<Self, Box<Status>> {
+        let is_apply = body::media_type(call.headers) == "application/apply-patch+yaml";
+        Self::decode(call, body).map_err(|refused| {
+            let is_early = is_apply || refused.code == 415;
+            if is_early || call.find().is_some() { refused } else { call.not_found() }
+        })
+    }
+
     /// Decodes a patch by the request's content type.
     ///
     /// # Errors
     /// 415 for types that the resource does not take, 400 for bodies that are no patches.
-    pub(in crate::apiserver) fn decode(call: &Call<'_>, body: &[u8]) -> Result<Self, Box<Status>> {
+    fn decode(call: &Call<'_>, body: &[u8]) -> Result<Self, Box<Status>> {
         match body::media_type(call.headers).as_str() {
             "application/json-patch+json" => Ok(Self::Json(JsonPatch::parse(body)?)),
             "application/merge-patch+json" => Ok(Self::Merge(decode_merge(body)?)),

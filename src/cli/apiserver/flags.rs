@@ -16,6 +16,7 @@ enum Takes {
 
 /// Flags that have an effect, with what they do.
 const USED: &[(&str, Takes, &str)] = &[
+    ("advertise-address", Takes::Value, "Address in the Endpoints of the Service kubernetes"),
     ("allow-privileged", Takes::Bool, "Whether containers may be privileged; default false"),
     ("anonymous-auth", Takes::Bool, "Whether requests without credentials are answered at all"),
     ("authorization-mode", Takes::Value, "RBAC, AlwaysAllow (default) or AlwaysDeny"),
@@ -51,7 +52,7 @@ const IGNORED_BOOL: &str = "
 
 /// Other flags of kube-apiserver that have no effect here.
 const IGNORED_VALUE: &str = "
-    admission-control admission-control-config-file advertise-address
+    admission-control admission-control-config-file
     allow-metric-labels api-audiences apiserver-count audit-log-batch-buffer-size
     audit-log-batch-max-size audit-log-batch-max-wait audit-log-batch-throttle-burst
     audit-log-batch-throttle-qps audit-log-format audit-log-maxage

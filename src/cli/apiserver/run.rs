@@ -63,15 +63,8 @@ struct Plan {
 
 impl Plan {
     fn of(flags: &Flags) -> Result<Self, String> {
-        let address =
-            flags.last("bind-address").map_or(Ok(Ipv4Addr::LOCALHOST.into()), |text| {
-                text.parse::<IpAddr>().map_err(|_| {
-                format!(
-                    "invalid argument \"{text}\" for \"--bind-address\" flag: failed to parse IP: \
-                     \"{text}\""
-                )
-            })
-            })?;
+        let address = address_of(flags, "bind-address")?.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let advertised = address_of(flags, "advertise-address")?;
         let port = flags.last("secure-port").unwrap_or(PORT);
         let port = port.parse::<u16>().map_err(|_| {
             format!(
@@ -86,7 +79,10 @@ impl Plan {
             .admission_plugins(plugins(flags)?)
             .allow_privileged(flags.is_set("allow-privileged"))
             .without_controllers();
-        if let Some(serving) = certificates::serving(flags, address)? {
+        if let Some(advertised) = advertised {
+            builder = builder.advertise(advertised);
+        }
+        if let Some(serving) = certificates::serving(flags, advertised.unwrap_or(address))? {
             builder = builder.serving_certificate(serving);
         }
         if let Some(path) = flags.last("client-ca-file") {
@@ -112,6 +108,14 @@ impl Plan {
             error => CliError::other(error),
         })
     }
+}
+
+/// An address among the flags.
+fn address_of(flags: &Flags, name: &str) -> Result<Option<IpAddr>, String> {
+    let Some(text) = flags.last(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        format!("invalid argument \"{text}\" for \"--{name}\" flag: failed to parse IP: \"{text}\"")
+    })
 }
 
 /// What the flags say about admission plug-ins.

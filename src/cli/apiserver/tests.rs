@@ -26,6 +26,7 @@ fn lists_are_split_at_commas_and_collected() {
 #[test]
 fn what_kube_apiserver_does_not_know_is_refused() {
     let refused = |line: &str| parse(line).err().unwrap();
+    assert_eq!(parse("--advertise-address=1.2.3.4").unwrap().ignored(), [""; 0]);
     assert_eq!(refused("--insecure-port=0"), "unknown flag: --insecure-port");
     assert_eq!(refused("--secure-port"), "flag needs an argument: --secure-port");
     assert_eq!(refused("help me"), "\"kube-apiserver\" does not take any arguments, got [help me]");

@@ -3,9 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::entries::{self, Entry};
+use super::entries::{self, Entry, Operation};
 use super::field_set::FieldSet;
 use crate::machinery::field_path::PathElement;
+
+/// The version of a Scale, and of its managers.
+const SCALE_VERSION: &str = "autoscaling/v1";
 
 /// The `managedFields` of an object's Scale: the entries that own the object's replicas, which are
 /// at `replicas`, e.g. `spec.replicas`.
@@ -15,6 +18,7 @@ pub fn to_scale(list: &Value, replicas: &str) -> Value {
     entries.retain(|entry| fields_of(entry).contains(&path));
     for entry in &mut entries {
         entry.fields = only(&path_of("spec.replicas"));
+        SCALE_VERSION.clone_into(&mut entry.api_version);
     }
     entries::encode(entries).unwrap_or_default()
 }
@@ -42,7 +46,9 @@ pub fn to_parent(list: &Value, scale: &Value, replicas: &str, api_version: &str)
         }
         let owner =
             Entry { api_version: api_version.to_owned(), time: None, fields: only(&path), ..owner };
-        entries.retain(|entry| !entry.is_same_manager(&owner));
+        // A manager of updates is another one of a Scale than of the object.
+        let is_update = owner.operation == Operation::Update;
+        entries.retain(|entry| is_update || !entry.is_same_manager(&owner));
         entries.push(owner);
     }
     entries::encode(entries).unwrap_or_else(|| json!([]))
@@ -95,7 +101,9 @@ mod tests {
         let list =
             json!([entry("a", "", both.clone()), entry("b", "", json!({"f:metadata": {}})),]);
         let scale = to_scale(&list, "spec.replicas");
-        assert_eq!(scale, json!([entry("a", "", replicas.clone())]));
+        let mut of_scale = entry("a", "", replicas.clone());
+        of_scale["apiVersion"] = SCALE_VERSION.into();
+        assert_eq!(scale, json!([of_scale]));
         // Nothing changes hands.
         assert_eq!(to_parent(&list, &scale, "spec.replicas", "apps/v1"), list);
         // Another takes the field and leaves the rest.

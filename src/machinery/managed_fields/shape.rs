@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::machinery::field_path::PathElement;
+use crate::machinery::meta::OBJECT_META_FIELDS;
 use crate::machinery::schema::{ListType, Node, NodeType};
 
 /// What is known of a value.
@@ -39,24 +40,6 @@ pub(super) enum Ownership {
     /// Item by item: a set or a keyed list.
     List,
 }
-
-const META_FIELDS: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
 
 /// Fields of Kubernetes' own kinds that are structs by value (`default: {}` in its OpenAPI).
 const VALUE_STRUCTS: [&str; 35] = [
@@ -165,7 +148,7 @@ impl<'a> Shape<'a> {
         match self {
             Shape::Object(_) if matches!(name, "apiVersion" | "kind" | "metadata") => true,
             Shape::Object(node) | Shape::Node(node) => node.property(name).is_some(),
-            Shape::ObjectMeta => META_FIELDS.contains(&name),
+            Shape::ObjectMeta => OBJECT_META_FIELDS.contains(&name),
             Shape::StringMap
             | Shape::Finalizers
             | Shape::OwnerReferences

@@ -10,7 +10,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -18,6 +17,7 @@ use serde_json::value::RawValue;
 
 use super::plan::{Field, Kind, Message};
 use super::{MAGIC, message_name};
+use crate::machinery::moment::Moment;
 use crate::machinery::tables::messages::FieldShape;
 
 /// Why an object has no protobuf form.
@@ -99,6 +99,15 @@ fn message(types: &Types) -> Option<&'static Message> {
         }
         ("meta.k8s.io/v1", "PartialObjectMetadataList") => {
             Some("k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList")
+        }
+        ("", "APIVersions") => Some("k8s.io.apimachinery.pkg.apis.meta.v1.APIVersions"),
+        ("v1", "APIGroupList") => Some("k8s.io.apimachinery.pkg.apis.meta.v1.APIGroupList"),
+        ("v1", "APIGroup") => Some("k8s.io.apimachinery.pkg.apis.meta.v1.APIGroup"),
+        ("" | "v1", "APIResourceList") => {
+            Some("k8s.io.apimachinery.pkg.apis.meta.v1.APIResourceList")
+        }
+        ("apidiscovery.k8s.io/v2", "APIGroupDiscoveryList") => {
+            Some("k8s.io.api.apidiscovery.v2.APIGroupDiscoveryList")
         }
         _ => None,
     };
@@ -398,10 +407,10 @@ impl<'de> Visitor<'de> for Single<'_> {
                 text(out, 3, value);
             }),
             Kind::Time => {
-                let time: Timestamp = value.parse().map_err(|error| E::custom(error))?;
+                let time = Moment::parse(value).ok_or_else(|| E::custom("a time that is none"))?;
                 nested(out, number, |out| {
-                    integer(out, 1, time.as_second());
-                    integer(out, 2, time.subsec_nanosecond().into());
+                    integer(out, 1, time.seconds);
+                    integer(out, 2, time.nanoseconds.into());
                 });
             }
             _ => return Err(wrong(kind, &value)),

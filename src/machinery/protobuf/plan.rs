@@ -7,20 +7,78 @@ use std::sync::LazyLock;
 use crate::machinery::builtin;
 use crate::machinery::tables::messages::{self, FieldShape, FieldType, MessageField, Messages};
 
-/// Messages that no stored kind reaches: objects of which only the metadata are shown.
-/// (kubernetes 1.36: apimachinery/pkg/apis/meta/v1 and v1beta1)
-const METADATA: &str = "\
+/// Messages that no stored kind reaches: objects of which only the metadata are shown, and
+/// discovery. (kubernetes 1.36: apimachinery/pkg/apis/meta/v1 and v1beta1, api/apidiscovery/v2)
+const FURTHER: &str = "\
+%APIGroup
+ 1 name string+
+ 2 versions []&%GroupVersionForDiscovery
+ 3 preferredVersion &%GroupVersionForDiscovery
+ 4 serverAddressByClientCIDRs []&%ServerAddressByClientCIDR
+%APIGroupList
+ 1 groups []&%APIGroup
+%APIResource
+ 1 name string+
+ 2 namespaced bool+
+ 3 kind string+
+ 4 verbs &%Verbs
+ 5 shortNames []string
+ 6 singularName string+
+ 7 categories []string
+ 8 group string
+ 9 version string
+ 10 storageVersionHash string
+%APIResourceList
+ 1 groupVersion string+
+ 2 resources []&%APIResource
+%APIVersions
+ 1 versions []string
+ 2 serverAddressByClientCIDRs []&%ServerAddressByClientCIDR
+%GroupVersionForDiscovery
+ 1 groupVersion string+
+ 2 version string+
+%GroupVersionKind
+ 1 group string+
+ 2 version string+
+ 3 kind string+
 %PartialObjectMetadata
  1 metadata &%ObjectMeta+
 %PartialObjectMetadataList
  1 metadata &%ListMeta+
  2 items []&%PartialObjectMetadata
+%ServerAddressByClientCIDR
+ 1 clientCIDR string+
+ 2 serverAddress string+
+k8s.io.api.apidiscovery.v2.APIGroupDiscovery
+ 1 metadata &%ObjectMeta+
+ 2 versions []&k8s.io.api.apidiscovery.v2.APIVersionDiscovery
+k8s.io.api.apidiscovery.v2.APIGroupDiscoveryList
+ 1 metadata &%ListMeta+
+ 2 items []&k8s.io.api.apidiscovery.v2.APIGroupDiscovery
+k8s.io.api.apidiscovery.v2.APIResourceDiscovery
+ 1 resource string+
+ 2 responseKind &%GroupVersionKind
+ 3 scope string+
+ 4 singularResource string+
+ 5 verbs []string
+ 6 shortNames []string
+ 7 categories []string
+ 8 subresources []&k8s.io.api.apidiscovery.v2.APISubresourceDiscovery
+k8s.io.api.apidiscovery.v2.APISubresourceDiscovery
+ 1 subresource string+
+ 2 responseKind &%GroupVersionKind
+ 3 acceptedTypes []&%GroupVersionKind
+ 4 verbs []string
+k8s.io.api.apidiscovery.v2.APIVersionDiscovery
+ 1 version string+
+ 2 resources []&k8s.io.api.apidiscovery.v2.APIResourceDiscovery
+ 3 freshness string
 k8s.io.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList
  1 items []&%PartialObjectMetadata
  2 metadata &%ListMeta+";
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-    static SHOWN: LazyLock<Messages> = LazyLock::new(|| messages::parse(METADATA));
+    static SHOWN: LazyLock<Messages> = LazyLock::new(|| messages::parse(FURTHER));
     Plan::new(&[builtin::messages(), &SHOWN])
 });
 

@@ -1,11 +1,11 @@
 //! Messages whose JSON is not an object of their fields.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::message::{Walk, bytes, int32, text, varint};
 use super::wire::{Reader, Wire};
 use super::{Error, MAGIC};
+use crate::machinery::moment::Moment;
 
 /// Decodes a message at a depth.
 pub(super) type Decoder = fn(&mut Walk, &[u8], usize) -> Result<Value, Error>;
@@ -52,8 +52,8 @@ fn time(_: &mut Walk, message: &[u8], _: usize) -> Result<Value, Error> {
     if seconds == ZERO_TIME {
         return Ok(Value::Null);
     }
-    let time = Timestamp::from_second(seconds).map_err(|_| OUT_OF_RANGE)?;
-    Ok(time.to_string().into())
+    let moment = Moment { seconds, nanoseconds: 0 };
+    Ok(moment.in_seconds().ok_or(OUT_OF_RANGE)?.into())
 }
 
 fn micro_time(_: &mut Walk, message: &[u8], _: usize) -> Result<Value, Error> {
@@ -64,8 +64,11 @@ fn micro_time(_: &mut Walk, message: &[u8], _: usize) -> Result<Value, Error> {
     if (seconds, nanos) == (ZERO_TIME, 0) {
         return Ok(Value::Null);
     }
-    let time = Timestamp::new(seconds, nanos / 1000 * 1000).map_err(|_| OUT_OF_RANGE)?;
-    Ok(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string().into())
+    // As Go's time.Unix does, nanoseconds of more than a second and of less than none are carried.
+    let carried = seconds.checked_add(i64::from(nanos).div_euclid(1_000_000_000));
+    let seconds = carried.ok_or(OUT_OF_RANGE)?;
+    let nanoseconds = nanos.rem_euclid(1_000_000_000).unsigned_abs();
+    Ok(Moment { seconds, nanoseconds }.in_microseconds().ok_or(OUT_OF_RANGE)?.into())
 }
 
 /// Go's zero time, the beginning of the year 1, as a Unix time; its JSON is null.

@@ -3,12 +3,12 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::NodeType;
 use super::arena::{Arena, Index, NodeData};
 use super::formats::Format;
+use crate::machinery::moment::Moment;
 use crate::machinery::quantity::Quantity;
 
 /// Go takes bits that no byte has.
@@ -130,18 +130,16 @@ fn time(text: &str) -> Option<String> {
     if text.len() == 20 && text.ends_with('Z') {
         return None;
     }
-    let time: Timestamp = text.parse().ok()?;
-    Timestamp::from_second(time.as_second()).ok().map(|time| time.to_string())
+    Moment::parse(text)?.in_seconds()
 }
 
 /// A time in UTC with six digits of a second; `None` if it is so already.
 fn micro_time(text: &str) -> Option<String> {
-    if text.len() == 27 && text.ends_with('Z') {
+    // Go reads a comma, too.
+    if text.len() == 27 && text.ends_with('Z') && text.as_bytes()[19] == b'.' {
         return None;
     }
-    let time: Timestamp = text.parse().ok()?;
-    let time = Timestamp::from_microsecond(time.as_microsecond()).ok()?;
-    Some(format!("{time:.6}"))
+    Moment::parse(text)?.in_microseconds()
 }
 
 /// Base64 without line breaks and without bits that no byte has; `None` if it is so already.

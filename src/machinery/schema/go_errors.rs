@@ -87,6 +87,14 @@ pub(super) fn time(text: &str, micro: bool) -> Option<String> {
         [b'+' | b'-', a, b, b':', c, d, ..]
             if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()) =>
         {
+            let number =
+                |from: usize| rest.get(from..from + 2).and_then(|it| it.parse::<u8>().ok());
+            if number(1).is_none_or(|hours| hours > 24) {
+                return out_of_range("time zone offset hour");
+            }
+            if number(4).is_none_or(|minutes| minutes > 60) {
+                return out_of_range("time zone offset minute");
+            }
             &rest[6..]
         }
         _ => return cannot(rest, "Z07:00"),
@@ -130,6 +138,8 @@ mod tests {
 
     #[test]
     fn times_are_refused_as_go_refuses_them() {
+        let zone = time("2026-01-01T00:00:00+25:00", false).unwrap();
+        assert!(zone.ends_with("time zone offset hour out of range"), "{zone}");
         let check = |text: &str, expected: Option<&str>| {
             assert_eq!(time(text, false).as_deref(), expected, "{text}");
         };

@@ -13,7 +13,7 @@ use super::group_columns::{
     REPLICA_SET, ROLE_BINDING, RUNTIME_CLASS, STATEFUL_SET, STORAGE_CLASS,
     VALIDATING_WEBHOOK_CONFIGURATION, VOLUME_ATTACHMENT,
 };
-use super::printers::{Print, meta};
+use super::printers::{Print, meta, workloads};
 
 /// A column of a built-in kind. A kind with a column of format `name` has no other Name column.
 pub(super) struct BuiltIn {
@@ -51,6 +51,22 @@ pub(super) const NAME_COLUMN: BuiltIn = BuiltIn {
 };
 /// The Age column.
 pub(super) const AGE_COLUMN: BuiltIn = column("Age", "string", 0, meta::age, AGE);
+/// Containers of a template.
+pub(super) const CONTAINERS_COLUMN: BuiltIn = column(
+    "Containers",
+    "string",
+    1,
+    workloads::containers,
+    "Names of each container in the template.",
+);
+/// Images of a template's containers.
+pub(super) const IMAGES_COLUMN: BuiltIn = column(
+    "Images",
+    "string",
+    1,
+    workloads::images,
+    "Images referenced by each container in the template.",
+);
 /// Kinds without columns of their own show when they were created.
 pub(super) static DEFAULT: &[BuiltIn] = &[column("Created At", "date", 0, meta::created_at, AGE)];
 
@@ -106,6 +122,7 @@ fn further_kind(group: &str, kind: &str) -> Option<&'static [BuiltIn]> {
         ("", "ReplicationController") => further::REPLICATION_CONTROLLER,
         ("", "PodTemplate") => further::POD_TEMPLATE,
         ("", "ResourceQuota") => further::RESOURCE_QUOTA,
+        ("", "ComponentStatus") => further::COMPONENT_STATUS,
         ("autoscaling", "HorizontalPodAutoscaler") => further::AUTOSCALER,
         ("storage.k8s.io", "VolumeAttributesClass") => further::VOLUME_ATTRIBUTES_CLASS,
         ("storage.k8s.io", "CSIStorageCapacity") => further::STORAGE_CAPACITY,

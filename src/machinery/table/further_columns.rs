@@ -1,7 +1,7 @@
 //! Columns of the kinds that controllers and administrators look at: autoscalers, quotas, flow
 //! control, admission policies, devices. A data table.
 
-use super::builtin::{AGE_COLUMN, BuiltIn, column};
+use super::builtin::{AGE_COLUMN, BuiltIn, CONTAINERS_COLUMN, IMAGES_COLUMN, column};
 use super::printers::{further, workloads};
 
 pub(super) static AUTOSCALER: &[BuiltIn] = &[
@@ -66,20 +66,8 @@ pub(super) static REPLICATION_CONTROLLER: &[BuiltIn] = &[
         "The number of ready replicas for this replication controller.",
     ),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
     column(
         "Selector",
         "string",
@@ -105,6 +93,18 @@ pub(super) static POD_TEMPLATE: &[BuiltIn] = &[
         "Images referenced by each container in the template.",
     ),
     column("Pod Labels", "string", 0, further::template_labels, "The labels for the pod template."),
+];
+
+pub(super) static COMPONENT_STATUS: &[BuiltIn] = &[
+    column("Status", "string", 0, further::component_status, "Status of the component conditions"),
+    column(
+        "Message",
+        "string",
+        0,
+        further::component_message,
+        "Message of the component conditions",
+    ),
+    column("Error", "string", 0, further::component_error, "Error of the component conditions"),
 ];
 
 pub(super) static RESOURCE_QUOTA: &[BuiltIn] = &[

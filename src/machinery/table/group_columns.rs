@@ -1,6 +1,6 @@
 //! Columns of the other groups. A data table.
 
-use super::builtin::{AGE_COLUMN, BuiltIn, NAME_COLUMN, column};
+use super::builtin::{AGE_COLUMN, BuiltIn, CONTAINERS_COLUMN, IMAGES_COLUMN, NAME_COLUMN, column};
 use super::printers::{core, jobs, network, rbac, storage, workloads};
 
 pub(super) static DEPLOYMENT: &[BuiltIn] = &[
@@ -20,20 +20,8 @@ pub(super) static DEPLOYMENT: &[BuiltIn] = &[
         "Total number of available non-terminating pods (ready for at least minReadySeconds) targeted by this deployment.",
     ),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
     column(
         "Selector",
         "string",
@@ -46,20 +34,8 @@ pub(super) static DEPLOYMENT: &[BuiltIn] = &[
 pub(super) static STATEFUL_SET: &[BuiltIn] = &[
     column("Ready", "string", 0, workloads::ready_replicas, "Number of the pod with ready state"),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
 ];
 
 pub(super) static DAEMON_SET: &[BuiltIn] = &[
@@ -106,20 +82,8 @@ pub(super) static DAEMON_SET: &[BuiltIn] = &[
         "NodeSelector is a selector which must be true for the pod to fit on a node. Selector which must match a node's labels for the pod to be scheduled on that node. More info: https://kubernetes.io/docs/concepts/configuration/assign-pod-node/",
     ),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
     column(
         "Selector",
         "string",
@@ -152,20 +116,8 @@ pub(super) static REPLICA_SET: &[BuiltIn] = &[
         "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition.",
     ),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
     column(
         "Selector",
         "string",
@@ -198,20 +150,8 @@ pub(super) static JOB: &[BuiltIn] = &[
     ),
     column("Duration", "string", 0, jobs::duration, "Time required to complete the job."),
     AGE_COLUMN,
-    column(
-        "Containers",
-        "string",
-        1,
-        workloads::containers,
-        "Names of each container in the template.",
-    ),
-    column(
-        "Images",
-        "string",
-        1,
-        workloads::images,
-        "Images referenced by each container in the template.",
-    ),
+    CONTAINERS_COLUMN,
+    IMAGES_COLUMN,
     column(
         "Selector",
         "string",

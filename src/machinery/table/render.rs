@@ -1,5 +1,6 @@
 //! Writing Tables as JSON bytes.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::Deserialize;
@@ -127,7 +128,8 @@ impl Printer {
             };
             compiled.push(Compiled { kind: (*column.kind).into(), source });
             let types = (&*column.kind, &*column.format);
-            definitions.push(definition(&column.name, types, &column.description, column.priority));
+            let description = description(column);
+            definitions.push(definition(&column.name, types, &description, column.priority));
         }
         let has_pod_conditions =
             kind == "Pod" && columns.iter().any(|column| matches!(column.cell, Cell::Printer(_)));
@@ -267,6 +269,17 @@ fn definition(name: &str, (kind, format): (&str, &str), description: &str, prior
         "name": name, "type": kind, "format": format, "description": description,
         "priority": priority,
     })
+}
+
+/// What a column says of itself; those of definitions say at least where they look.
+/// (kubernetes 1.36: apiextensions-apiserver pkg/registry/customresource/tableconvertor)
+fn description(column: &Column) -> Cow<'_, str> {
+    match &column.cell {
+        Cell::JsonPath(path) if column.description.is_empty() => {
+            format!("Custom resource definition column (in JSONPath format): {path}").into()
+        }
+        Cell::JsonPath(_) | Cell::Printer(_) => Cow::Borrowed(&*column.description),
+    }
 }
 
 fn to_columns(columns: &[BuiltIn]) -> Vec<Column> {

@@ -201,6 +201,8 @@ fn custom_cells_follow_the_column_type() {
         let table = printer.render(ListMeta::default(), [bytes.as_bytes()], &options());
         let table: Value = serde_json::from_slice(&table).unwrap();
         assert_eq!(table["rows"][0]["cells"], json!(["x", cell]), "{kind} {path}");
+        let description = format!("Custom resource definition column (in JSONPath format): {path}");
+        assert_eq!(table["columnDefinitions"][1]["description"], *description);
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use super::cloud_init::File;
-use super::kubeadm::is_empty;
 use crate::client::{Client, ClientError, ObjectKey};
+use crate::machinery::kubeadm::is_empty;
 
 /// Directory of kubeadm's certificates on a machine.
 const DEFAULT_DIRECTORY: &str = "/etc/kubernetes/pki";

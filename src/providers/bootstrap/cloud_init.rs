@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::kubeadm::is_empty;
 use crate::api::bootstrap::KubeadmConfigSpec;
+use crate::machinery::kubeadm::is_empty;
 
 const SENTINEL: &str = "echo success > /run/cluster-api/bootstrap-success.complete";
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::cloud_init::{self, Action, File};
 use super::discovery;
-use super::kubeadm::{ClusterData, KubeadmApi};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::core::{Cluster, NetworkRanges};
 use crate::contract::secrets::CLUSTER_SECRET_TYPE;
 use crate::contract::{labels, owners};
+use crate::machinery::kubeadm::{ClusterData, KubeadmApi};
 
 /// Taint of a worker until Cluster API has initialised its Node.
 const UNINITIALIZED: &str = "node.cluster.x-k8s.io/uninitialized";

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::certificates::{CertificateError, Certificates};
 use super::cloud_init::File;
-use super::kubeadm::is_empty;
-use super::{token, yaml};
+use super::token;
 use crate::api::core::Cluster;
 use crate::client::Client;
+use crate::machinery::kubeadm::is_empty;
+use crate::machinery::kubeadm::yaml;
 use crate::runtime::ReconcileError;
 
 /// Whether a node can be told how to join.

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
 use super::cloud_init::File;
-use super::kubeadm::is_empty;
 use crate::client::{Client, ObjectKey};
+use crate::machinery::kubeadm::is_empty;
 
 /// Resolves files; `control_plane_version` (empty if unknown) feeds contents of format `Template`.
 ///

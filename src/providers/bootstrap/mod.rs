@@ -9,12 +9,10 @@ mod cloud_init;
 mod data;
 mod discovery;
 mod files;
-mod kubeadm;
 mod lock;
 mod reconcile;
 mod status;
 mod token;
-mod yaml;
 
 use std::sync::Arc;
 

@@ -1,14 +1,19 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::*;
+use super::add_controllers;
+use crate::api::core::Cluster;
 use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::{ApiServer, Identity, Options, Profile};
+use crate::client::{Client, ClusterCache, ObjectKey};
+use crate::clock::Clock;
 use crate::embed::ControlPlane;
 use crate::machinery::builtin;
+use crate::runtime::{Manager, RemoteInformers};
 
 /// A management API with the Cluster kinds, and a manager with the controller.
 struct Fixture {

@@ -102,18 +102,22 @@ pub(super) fn kubeadm_config(
             }
         }
     }
-    default_feature_gates(&mut config, &kcp.spec.version);
+    if has_default_gates(&kcp.spec.version) {
+        let configuration = config.spec.cluster_configuration.get_or_insert_with(|| json!({}));
+        default_gates(configuration, &kcp.spec.version);
+    }
     config
 }
 
 /// kubeadm's local mode of control plane kubelets is a feature gate from 1.31 to 1.35.
-fn default_feature_gates(config: &mut KubeadmConfig, version: &str) {
-    let Some(version) = Version::parse(version) else { return };
-    if !((1, 31)..(1, 36)).contains(&(version.major, version.minor)) {
-        return;
-    }
-    let configuration = config.spec.cluster_configuration.get_or_insert_with(|| json!({}));
-    if configuration["featureGates"][LOCAL_MODE].is_null() {
+fn has_default_gates(version: &str) -> bool {
+    Version::parse(version)
+        .is_some_and(|version| ((1, 31)..(1, 36)).contains(&(version.major, version.minor)))
+}
+
+/// Adds the feature gates to a ClusterConfiguration that a version wants by default.
+pub(super) fn default_gates(configuration: &mut Value, version: &str) {
+    if has_default_gates(version) && configuration["featureGates"][LOCAL_MODE].is_null() {
         configuration["featureGates"][LOCAL_MODE] = json!(true);
     }
 }

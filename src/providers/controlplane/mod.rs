@@ -5,10 +5,13 @@
 //! next step, carries it out, and writes the status once. It is woken by its own objects, by
 //! Machines, by the Cluster, and by control plane Nodes and Pods of the workload cluster.
 
+mod addons;
 mod available;
+mod corefile;
 mod desired;
 mod etcd;
 mod health;
+mod image;
 mod infrastructure;
 mod inspect;
 mod operate;
@@ -18,6 +21,7 @@ mod secrets;
 mod status;
 mod step;
 mod up_to_date;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -35,6 +39,7 @@ use crate::runtime::{Change, Controller, Informer, Manager, RemoteInformers, Rem
 use infrastructure::Infrastructure;
 use reconcile::{Caches, KcpReconciler};
 use secrets::Secrets;
+use upgrade::Settled;
 
 /// Index of Machines by `namespace/cluster`.
 const MACHINES_BY_CLUSTER: &str = "controlplane-cluster";
@@ -71,6 +76,7 @@ pub fn add_controllers(
         infrastructure: Infrastructure::new(client.clone(), clock.clone(), versions.clone()),
         lost: Mutex::default(),
         told: Mutex::default(),
+        settled: Settled::default(),
         client,
         clock,
     });

@@ -80,11 +80,19 @@ impl KcpReconciler {
         step: Step,
     ) -> Result<(), ReconcileError> {
         let cluster = control_plane.cluster_key();
+        let is_rollout = control_plane.machines.iter().any(|owned| !owned.outdated.is_empty())
+            && matches!(step, Step::Wait(_) | Step::ScaleUp { .. } | Step::ScaleDown(_));
+        if is_rollout && !self.prepare_rollout(control_plane).await? {
+            return Ok(());
+        }
         if !matches!(step, Step::Wait(_)) {
             self.told.lock().remove(&control_plane.key());
         }
         match step {
-            Step::Nothing => self.note_certificate_expiries(control_plane).await,
+            Step::Nothing => {
+                self.update_addons(control_plane).await?;
+                self.note_certificate_expiries(control_plane).await
+            }
             Step::RemoveMember(_) | Step::Release { .. } | Step::AwaitDeletion => Ok(()),
             Step::Wait(preflight) => {
                 self.tell(control_plane, &preflight.failures);

@@ -13,6 +13,7 @@ use super::infrastructure::{Infrastructure, TemplateState};
 use super::scope::{ControlPlane, OwnedMachine, Workload, listed};
 use super::secrets::{Certificates, KubeconfigState, Secrets};
 use super::step::{self, Step};
+use super::upgrade::Settled;
 use super::{MACHINES_BY_CLUSTER, desired, etcd, inspect, operate, status, up_to_date};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::controlplane::KubeadmControlPlane;
@@ -67,6 +68,8 @@ pub(super) struct KcpReconciler {
     /// plane every five seconds, we at every event, and telling the same again would only cost
     /// writes. Written and read by reconciles; an entry goes with the wait or the object.
     pub(super) told: Mutex<HashMap<ObjectKey, String>>,
+    /// Workload clusters that need not be looked into again for a while.
+    pub(super) settled: Settled,
 }
 
 impl Reconciler for KcpReconciler {
@@ -76,6 +79,7 @@ impl Reconciler for KcpReconciler {
             self.infrastructure.forget(key);
             self.lost.lock().remove(key);
             self.told.lock().remove(key);
+            self.settled.forget(key);
             return Ok(Outcome::Done);
         };
         let owner = owners::owner(&before.metadata, "cluster.x-k8s.io", "Cluster");

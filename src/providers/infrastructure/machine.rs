@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
+use super::bootstrap_data;
 use super::cluster::network;
 use super::kinds::{InfraMachine, add_finalizer, has_finalizer, remove_finalizer};
 use super::stages::{self, Progress, Stage, Subject, Timeline, Timelines};
@@ -29,6 +30,9 @@ const BOOTSTRAPPED: &str = "machine.inmemory.infrastructure.cluster.x-k8s.io/boo
 /// Annotation of infrastructure machines: with the value `stopped` the kubelet of the machine's
 /// Node stops, without it the kubelet runs.
 const KUBELET: &str = "capim.dev/kubelet";
+/// Annotation of infrastructure machines of control planes: components that have stopped, with
+/// commas between them.
+const STOPPED: &str = "capim.dev/stopped";
 
 /// Reconciler of one kind of infrastructure machine.
 pub(super) struct MachineReconciler<K> {
@@ -183,6 +187,19 @@ impl<K: InfraMachine> MachineReconciler<K> {
             let result = self.start_api_server(scope).await;
             walk.finish(Stage::ApiServer, result);
         }
+        if let Err(error) = self.stop_components(scope).await {
+            walk.retry.get_or_insert(error);
+        }
+    }
+
+    /// Stops the components that the annotation names, and no others.
+    async fn stop_components(&self, scope: &Scope<K>) -> Result<(), String> {
+        let annotations = scope.before.meta().annotations.as_ref();
+        let names = annotations.and_then(|annotations| annotations.get(STOPPED));
+        let names = names.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
+        let name = name_of(&*scope.before);
+        let stopped = self.host.stop_components(&scope.cluster_key, name, names).await;
+        stopped.map_err(|error| error.to_string())
     }
 
     /// When a stage ended, if it is over: now, or earlier (`known`). Otherwise its state is noted.
@@ -275,9 +292,28 @@ impl<K: InfraMachine> MachineReconciler<K> {
                     Purpose::ClusterCa.secret_name(&scope.cluster_key.name)
                 )
             })?;
-        let request = ApiServerRequest { name, ca: &ca };
+        let configuration = if self.host.is_initialized(&scope.cluster_key) {
+            None
+        } else {
+            self.cluster_configuration(scope).await?
+        };
+        let request = ApiServerRequest { name, ca: &ca, configuration: configuration.as_deref() };
         let added = self.host.add_api_server(&scope.cluster_key, &request).await;
         added.map_err(|error| error.to_string())
+    }
+
+    /// What the bootstrap data tell kubeadm about the cluster, if they do.
+    async fn cluster_configuration(&self, scope: &Scope<K>) -> Result<Option<String>, String> {
+        let Some(name) = &scope.machine.spec.bootstrap.data_secret_name else { return Ok(None) };
+        let key = ObjectKey::new(scope.cluster_key.namespace.clone(), name);
+        let secret: Option<Secret> = self
+            .client
+            .get(&key)
+            .await
+            .map_err(|error| format!("failed to get Secret {key}: {error}"))?;
+        let data = secret.and_then(|secret| secret.data?.remove("value"));
+        let text = data.and_then(|data| String::from_utf8(data.0).ok());
+        Ok(text.and_then(|text| bootstrap_data::cluster_configuration(&text)))
     }
 
     /// A CA of a cluster, from its Secret, if there is one.

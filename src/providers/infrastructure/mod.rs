@@ -6,6 +6,7 @@
 //! ends. (CAPI v1.14: test/infrastructure/docker/internal/controllers; v1.6:
 //! test/infrastructure/inmemory/internal/controllers)
 
+mod bootstrap_data;
 mod cluster;
 mod kinds;
 mod machine;

@@ -14,7 +14,7 @@ use crate::workload::etcd::{EtcdCluster, EtcdOptions};
 use crate::workload::host::{HostError, Shared};
 use crate::workload::network::node_address;
 use crate::workload::node::seconds;
-use crate::workload::pods::{self, Component, ETCD_ANNOTATIONS, EtcdIds};
+use crate::workload::pods::{self, Component, ETCD_ANNOTATIONS, EtcdIds, PodFacts};
 
 /// What the Pod of a machine's member shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +65,30 @@ impl Cluster {
             name: name.to_owned(),
             reason,
         })?;
-        let Some(state) = self.etcd.member_state(name) else { return Ok(()) };
-        let ids = EtcdIds {
-            cluster: state.cluster_id,
-            member: state.member_id,
-            is_leader: state.is_leader,
-        };
-        let pod = pods::etcd_pod(&self.pod_facts(name, &machine), &ids);
-        self.create(&machine.version, &ApiResource::erase::<Pod>(&()), &pod).await?;
-        let shown = if state.is_leader { EtcdPod::Leader } else { EtcdPod::Follower };
-        self.update_machine(name, |machine| machine.etcd = shown);
+        if self.etcd.member_state(name).is_none() {
+            return Ok(());
+        }
+        self.run_static_pod(name, Component::Etcd).await?;
         // The leader may have changed while the Pod was written.
         self.annotate_etcd_pods().await;
         Ok(())
+    }
+
+    /// The Pod of a machine's member as it is now, and what it shows.
+    pub(super) fn etcd_pod(&self, facts: &PodFacts<'_>) -> (Value, EtcdPod) {
+        let Some(state) = self.etcd.member_state(facts.node) else {
+            let mut pod = pods::static_pod(Component::Etcd, facts);
+            pod["metadata"]["annotations"][format!("{ETCD_ANNOTATIONS}/member-removed")] =
+                "".into();
+            return (pod, EtcdPod::Removed);
+        };
+        let ids = EtcdIds {
+            cluster: state.cluster_id,
+            member: state.member_id,
+            leader_from: state.is_leader.then(|| self.now()),
+        };
+        let shown = if state.is_leader { EtcdPod::Leader } else { EtcdPod::Follower };
+        (pods::etcd_pod(facts, &ids), shown)
     }
 
     /// Opens a connection to a port of a machine's etcd Pod, as a forwarded port does. Nobody
@@ -145,7 +156,7 @@ impl Cluster {
 
     /// Brings the annotations of all etcd Pods up to date, as upstream's in-memory provider
     /// shows members in them.
-    async fn annotate_etcd_pods(&self) {
+    pub(super) async fn annotate_etcd_pods(&self) {
         let _turn = self.annotating.lock().await;
         let due: Vec<(String, EtcdPod)> = {
             let machines = self.machines.lock();
@@ -182,6 +193,6 @@ impl Cluster {
 }
 
 /// An address as it stands in a URL.
-fn bracketed(address: IpAddr) -> String {
+pub(super) fn bracketed(address: IpAddr) -> String {
     if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }

@@ -172,6 +172,12 @@ impl EtcdCluster {
         Ok(near)
     }
 
+    /// Connections that are open.
+    #[cfg(test)]
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Reads the state.
     pub(super) fn read<R>(&self, look: impl FnOnce(&Etcd) -> R) -> R {
         look(&self.state.lock())

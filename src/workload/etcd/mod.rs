@@ -27,6 +27,6 @@ mod txn;
 pub(super) use cluster::{EtcdCluster, EtcdOptions};
 
 /// Version that the members report: that of the image that kubeadm 1.36 runs.
-const VERSION: &str = "3.6.6";
+pub(super) const VERSION: &str = "3.6.6";
 /// Version of cluster and storage: minor releases only.
 const CLUSTER_VERSION: &str = "3.6.0";

@@ -81,15 +81,18 @@ fn files(ca: &CertificateAuthority) -> CertificateFiles {
 
 /// The certificate that KubeadmControlPlane uses, but for its usage.
 fn certificate(ca: &CertificateAuthority, usage: Usage) -> CertifiedKey {
-    let request = LeafRequest {
+    ca.issue(&request(usage), KeyAlgorithm::EcdsaP256).expect("a certificate")
+}
+
+fn request(usage: Usage) -> LeafRequest {
+    LeafRequest {
         common_name: "cluster-api.x-k8s.io".to_owned(),
         organizations: Vec::new(),
         dns_names: Vec::new(),
         addresses: Vec::new(),
         usage,
         validity: Duration::from_secs(3600),
-    };
-    ca.issue(&request, KeyAlgorithm::EcdsaP256).expect("a certificate")
+    }
 }
 
 /// Shakes hands as a client with a certificate, or without one.

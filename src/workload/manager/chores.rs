@@ -18,6 +18,8 @@ use crate::store::{Event, EventKind, ResourceKey};
 pub(in crate::workload) enum Chore {
     /// A Node: its kubelet, its taints, its Pods.
     Node(String),
+    /// The mirrors of a Node's static Pods.
+    StaticPods(String),
     /// Pods of a Node that has been gone for a while.
     Orphans(String),
     /// A Pod, by namespace and name.
@@ -142,7 +144,13 @@ impl Chores {
                 self.add(cluster, Chore::DaemonSets);
             }
             // The status of static Pods is looked after with their Node's.
-            ("", "pods") if is_mirror_entry(&event.entry) => {}
+            ("", "pods") if is_mirror_entry(&event.entry) => {
+                let is_going = meta.deletion_timestamp.is_some();
+                if event.kind == EventKind::Deleted || is_going {
+                    let nodes = meta.owner_references.iter().filter(|it| &*it.kind == "Node");
+                    nodes.for_each(|it| self.add(cluster, Chore::StaticPods(it.name.to_string())));
+                }
+            }
             ("", "pods") => {
                 if event.kind != EventKind::Deleted {
                     self.add(cluster, Chore::Pod(namespace(), meta.name.to_string()));

@@ -72,6 +72,7 @@ pub(super) async fn run(
 async fn perform(site: &Site<'_>, chore: &Chore) -> Result<Option<Duration>, ClientError> {
     match chore {
         Chore::Node(name) => nodes::look_after(site, name).await,
+        Chore::StaticPods(name) => site.restore_mirrors(name).await,
         Chore::Orphans(name) => nodes::remove_orphans(site, name).await,
         Chore::Pod(namespace, name) => pods::look_after(site, namespace, name).await,
         Chore::Budgets(namespace) => budgets::count(site, namespace).await,

@@ -14,6 +14,7 @@ use crate::apiserver::ApiServer;
 use crate::client::{Client, ClientError, ObjectKey};
 use crate::store::{Entry, RangeQuery, ResourceKey};
 use crate::workload::cluster::{Cluster, Kubelet};
+use crate::workload::host::HostError;
 
 /// Annotation of the Pods that mirror static ones.
 pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -56,6 +57,18 @@ impl<'a> Site<'a> {
     /// The kubelet of a Node, if a machine stands for it.
     pub(super) fn kubelet(&self, node: &str) -> Option<Kubelet> {
         self.cluster.kubelet(node)
+    }
+
+    /// Brings back the static Pods of a Node that somebody deleted.
+    pub(super) async fn restore_mirrors(
+        &self,
+        node: &str,
+    ) -> Result<Option<Duration>, ClientError> {
+        match self.cluster.restore_mirrors(node).await {
+            Err(HostError::Write { source, .. }) => Err(source),
+            // Other errors tell of a machine that is gone.
+            Ok(()) | Err(_) => Ok(None),
+        }
     }
 
     /// What a Node's kubelet reports of itself.

@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::Resource;
 use kube::api::{Api, EvictParams, ListParams, LogParams};
 use kube::core::ApiResource;
@@ -29,6 +31,7 @@ use crate::workload::{
 struct Cluster {
     host: Host,
     clock: Clock,
+    clusters: ClusterCache,
     client: Client,
 }
 
@@ -70,18 +73,20 @@ impl Cluster {
             certificate_pem: ca.certificate_pem().to_owned(),
             key_pem: ca.key_pem().to_owned(),
         };
-        host.add_api_server(&key(), &ApiServerRequest { name: "cp", ca: &ca })
+        host.add_api_server(&key(), &ApiServerRequest { name: "cp", ca: &ca, configuration: None })
             .await
             .expect("an API server");
         let client = clusters.get(&key()).expect("registered").client;
-        Self { host, clock, client }
+        Self { host, clock, clusters, client }
     }
 
     async fn create<K: Resource<DynamicType = ()>>(&self, mut object: Value) {
         let resource = ApiResource::erase::<K>(&());
         object["apiVersion"] = resource.api_version.clone().into();
         object["kind"] = resource.kind.clone().into();
-        object["metadata"]["namespace"] = "default".into();
+        if resource.kind != "VolumeAttachment" {
+            object["metadata"]["namespace"] = "default".into();
+        }
         self.client.create_dynamic(&resource, &object).await.expect("accepted");
     }
 
@@ -378,6 +383,155 @@ async fn static_pods_tell_their_story() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_that_is_followed_goes_on_until_its_pod_is_gone() {
+    use futures::{AsyncBufReadExt, StreamExt};
+    let cluster = Cluster::start(42950..=42999).await;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.kube().clone(), "kube-system");
+    let parameters =
+        LogParams { follow: true, tail_lines: Some(1), timestamps: true, ..LogParams::default() };
+    let mut lines = pods.log_stream("etcd-cp", &parameters).await.expect("a log").lines();
+    let first = lines.next().await.expect("a line").expect("text");
+    assert!(first.starts_with("2026-01-01T00:00:00."), "{first}");
+    let request =
+        NodeRequest { name: "cp2", provider_id: "cp2", version: "v1.36.2", is_control_plane: true };
+    cluster.clock.sleep(Duration::from_secs(10)).await;
+    cluster.host.add_node(&key(), &request).await.unwrap();
+    let member = EtcdMemberRequest { name: "cp2", ca: None };
+    cluster.host.add_etcd_member(&key(), &member).await.unwrap();
+    let news = lines.next().await.expect("a line").expect("text");
+    assert!(news.starts_with("2026-01-01T00:00:10") && news.contains("cp2"), "{news}");
+    cluster.host.remove_machine(&key(), "cp").await.unwrap();
+    while let Some(line) = lines.next().await {
+        line.expect("the log ends in good order");
+    }
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_options_that_make_no_sense_are_refused() {
+    let cluster = Cluster::start(43000..=43049).await;
+    for (query, code, message) in [
+        ("tailLines=-1", 422, "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+        ("limitBytes=0", 422, "limitBytes: Invalid value: 0: must be greater than 0"),
+        ("sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            "sinceSeconds=1&sinceTime=2026-01-01T00%3A00%3A00Z",
+            422,
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        ("container=other", 400, "container other is not valid for pod etcd-cp"),
+    ] {
+        let path = format!("/api/v1/namespaces/kube-system/pods/etcd-cp/log?{query}");
+        let error = cluster.client.get_json(&path).await.expect_err(query);
+        assert_eq!(error.code(), Some(code), "{query}: {error}");
+        assert!(error.to_string().contains(message), "{query}: {error}");
+    }
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn static_pods_that_are_deleted_come_back() {
+    let cluster = Cluster::start(43050..=43099).await;
+    let etcd = ObjectKey::new("kube-system", "etcd-cp");
+    let is_back = |old: &Value| {
+        let uid = old["metadata"]["uid"].clone();
+        move |pod: Option<&Value>| {
+            pod.is_some_and(|pod| pod["metadata"]["uid"] != uid && is_true(pod, "Ready"))
+        }
+    };
+    let id = "etcd.inmemory.infrastructure.cluster.x-k8s.io/member-id";
+    for grace in [None, Some(0)] {
+        let old = cluster.get::<Pod>(&etcd).await.expect("a mirror");
+        super::site::delete_pod(&cluster.client, &old, grace).await.expect("deleted");
+        cluster.until::<Pod>(&etcd, "back", is_back(&old)).await;
+        let new = cluster.get::<Pod>(&etcd).await.expect("a mirror");
+        assert_eq!(new["metadata"]["annotations"][id], old["metadata"]["annotations"][id]);
+        assert_eq!(new["status"]["startTime"], old["status"]["startTime"], "it went on running");
+        assert!(new["metadata"].get("deletionTimestamp").is_none());
+    }
+    // A kubelet that is away brings back what is missing when it returns.
+    cluster.host.stop_kubelet(&key(), "cp");
+    let scheduler = ObjectKey::new("kube-system", "kube-scheduler-cp");
+    let old = cluster.get::<Pod>(&scheduler).await.expect("a mirror");
+    super::site::delete_pod(&cluster.client, &old, Some(0)).await.expect("deleted");
+    cluster.clock.sleep(Duration::from_secs(20)).await;
+    assert!(cluster.get::<Pod>(&scheduler).await.is_none());
+    cluster.host.start_kubelet(&key(), "cp");
+    cluster.until::<Pod>(&scheduler, "back", is_back(&old)).await;
+    // Of a machine that goes nothing stays.
+    cluster.host.remove_machine(&key(), "cp").await.unwrap();
+    cluster.clock.sleep(Duration::from_secs(60)).await;
+    assert!(cluster.get::<Pod>(&etcd).await.is_none());
+    assert!(cluster.get::<Pod>(&scheduler).await.is_none());
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn components_stop_and_start_again() {
+    let cluster = Cluster::start(43100..=43149).await;
+    let etcd = ObjectKey::new("kube-system", "etcd-cp");
+    let stop = async |names: &[&str]| {
+        let names = names.iter().copied();
+        cluster.host.stop_components(&key(), "cp", names).await.expect("done");
+    };
+    stop(&["etcd", "kube-scheduler", "nonsense"]).await;
+    let pod = cluster.get::<Pod>(&etcd).await.expect("a mirror");
+    assert!(!is_true(&pod, "Ready"));
+    let container = &pod["status"]["containerStatuses"][0];
+    assert_eq!(container["state"]["waiting"]["reason"], "CrashLoopBackOff");
+    let pods: Api<Pod> = Api::namespaced(cluster.client.kube().clone(), "kube-system");
+    let previous = LogParams { previous: true, ..LogParams::default() };
+    assert!(!pods.logs("etcd-cp", &previous).await.expect("what it wrote").is_empty());
+    // It stays so when its mirror comes back.
+    super::site::delete_pod(&cluster.client, &pod, Some(0)).await.expect("deleted");
+    let is_back = |new: Option<&Value>| {
+        new.is_some_and(|new| {
+            new["metadata"]["uid"] != pod["metadata"]["uid"] && condition(new, "Ready").is_some()
+        })
+    };
+    cluster.until::<Pod>(&etcd, "back", is_back).await;
+    assert!(!is_true(&cluster.get::<Pod>(&etcd).await.expect("a mirror"), "Ready"));
+    stop(&["kube-scheduler"]).await;
+    let pod = cluster.get::<Pod>(&etcd).await.expect("a mirror");
+    assert!(is_true(&pod, "Ready"));
+    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
+    let scheduler = ObjectKey::new("kube-system", "kube-scheduler-cp");
+    assert!(!is_true(&cluster.get::<Pod>(&scheduler).await.expect("a mirror"), "Ready"));
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn volume_attachments_belong_to_who_makes_them() {
+    let cluster = Cluster::start(43150..=43199).await;
+    let attachment = json!({
+        "metadata": {"name": "va-w", "finalizers": ["test.example.com/block"]},
+        "spec": {"attacher": "manual", "nodeName": "w", "source": {"persistentVolumeName": "foo"}},
+        "status": {"attached": true},
+    });
+    cluster.create::<VolumeAttachment>(attachment).await;
+    let named = ObjectKey::new("", "va-w");
+    let resource = ApiResource::erase::<VolumeAttachment>(&());
+    let status = json!({"status": {"attached": true}});
+    let patched = cluster.client.merge_patch_dynamic(&resource, &named, "status", &status).await;
+    assert_eq!(patched.expect("patched")["status"]["attached"], true);
+    let volumes = json!([{"name": "kubernetes.io/csi/d^foo", "devicePath": ""}]);
+    let status = json!({"status": {"volumesAttached": volumes}});
+    let nodes = ApiResource::erase::<Node>(&());
+    let node = ObjectKey::new("", "w");
+    cluster.client.merge_patch_dynamic(&nodes, &node, "status", &status).await.expect("patched");
+    // Nobody detaches what nobody here attached, and what kubelets write leaves it alone.
+    cluster.host.stop_kubelet(&key(), "w");
+    cluster.clock.sleep(Duration::from_secs(60)).await;
+    cluster.host.start_kubelet(&key(), "w");
+    cluster.clock.sleep(Duration::from_secs(60)).await;
+    let held = cluster.get::<VolumeAttachment>(&named).await.expect("it stays");
+    assert_eq!(held["status"]["attached"], true);
+    let held = cluster.get::<Node>(&node).await.expect("a Node");
+    assert_eq!(held["status"]["volumesAttached"], volumes);
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_that_join_find_signed_cluster_info() {
     let cluster = Cluster::start(42900..=42949).await;
     let key = ObjectKey::new("kube-public", "cluster-info");
@@ -411,5 +565,75 @@ async fn an_idle_cluster_writes_nothing() {
     let before = revision().await;
     cluster.clock.sleep(Duration::from_secs(3600)).await;
     assert_eq!(revision().await, before);
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn static_pods_are_reported_once_their_kubelet_speaks() {
+    let cluster = Cluster::start(43270..=43299).await;
+    let scheduler = ObjectKey::new("kube-system", "kube-scheduler-cp");
+    let is_ready = |pod: Option<&Value>| pod.is_some_and(|pod| is_true(pod, "Ready"));
+    cluster.host.stop_kubelet(&key(), "cp");
+    let names = ["kube-scheduler", "kube-apiserver"].into_iter();
+    cluster.host.stop_components(&key(), "cp", names).await.expect("done");
+    assert!(cluster.clusters.get(&key()).is_none(), "the API server stopped");
+    cluster.clock.sleep(Duration::from_secs(20)).await;
+    assert!(is_ready(cluster.get::<Pod>(&scheduler).await.as_ref()), "nobody tells of it");
+    cluster.host.start_kubelet(&key(), "cp");
+    cluster.until::<Pod>(&scheduler, "unready", move |pod| !is_ready(pod)).await;
+    cluster.host.stop_components(&key(), "cp", std::iter::empty()).await.expect("done");
+    assert!(is_ready(cluster.get::<Pod>(&scheduler).await.as_ref()));
+    assert!(cluster.clusters.get(&key()).is_some(), "the API server started");
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_could_not_be_written_is_written_later() {
+    let cluster = Cluster::start(43200..=43249).await;
+    let resource = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
+    let name = ObjectKey::new("", "refuse");
+    // Nobody listens there.
+    let webhooks = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name.name},
+        "webhooks": [{
+            "name": "refuse.example.com", "sideEffects": "None", "failurePolicy": "Fail",
+            "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"],
+                       "resources": ["pods/status"]}],
+        }],
+    });
+    cluster.client.create_dynamic(&resource, &webhooks).await.expect("created");
+    let stop = async || {
+        let names = ["kube-scheduler"].into_iter();
+        cluster.host.stop_components(&key(), "cp", names).await
+    };
+    stop().await.expect_err("the status is refused");
+    cluster.client.delete_dynamic(&resource, &name, Propagation::Background).await.expect("gone");
+    let scheduler = ObjectKey::new("kube-system", "kube-scheduler-cp");
+    assert!(is_true(&cluster.get::<Pod>(&scheduler).await.expect("a mirror"), "Ready"));
+    stop().await.expect("done");
+    assert!(!is_true(&cluster.get::<Pod>(&scheduler).await.expect("a mirror"), "Ready"));
+    cluster.host.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_is_known_while_an_api_server_runs() {
+    let cluster = Cluster::start(43250..=43269).await;
+    let stop = async |name: &str| {
+        let names = ["kube-apiserver"].into_iter();
+        cluster.host.stop_components(&key(), name, names).await.expect("done");
+    };
+    for _ in 0..2 {
+        stop("cp").await;
+        assert!(cluster.clusters.get(&key()).is_none());
+    }
+    cluster.host.stop_components(&key(), "cp", std::iter::empty()).await.expect("done");
+    assert!(cluster.clusters.get(&key()).is_some());
+    // A machine that goes twice takes its API server away once.
+    let remove = async || cluster.host.remove_machine(&key(), "cp").await;
+    let (first, second) = tokio::join!(remove(), remove());
+    first.and(second).expect("gone");
+    assert!(cluster.clusters.get(&key()).is_none());
     cluster.host.shutdown().await;
 }

@@ -64,7 +64,8 @@ async fn the_cluster_cache_connects_probes_and_syncs() {
         assert!(has(&core), "{core}");
         api.send(Method::GET, "/apis", &[("accept", accept)], Vec::new()).await.of(200);
     }
-    let legacy = api.get("/api/v1").await.of(200);
+    let json = [("accept", "application/json, */*")];
+    let legacy = api.send(Method::GET, "/api/v1", &json, Vec::new()).await.of(200);
     let mut resources = legacy["resources"].as_array().unwrap().iter();
     assert!(resources.any(|it| it["name"] == "nodes" && it["kind"] == "Node"), "{legacy}");
     // Whether this is the cluster that the controller itself runs in.
@@ -137,6 +138,11 @@ async fn the_machine_controller_patches_cordons_and_drains() {
     let cordoned = api.patch(&path, MERGE, &json!({"spec": {"unschedulable": true}})).await;
     assert_eq!(cordoned.of(200)["spec"]["unschedulable"], true);
     drain(&api, &name).await;
+    a_budget_refuses(&api, &name).await;
+    no_volume_is_attached(&api).await;
+    let options = encode("v1", "DeleteOptions", &protobuf::DeleteOptions::default());
+    assert_eq!(api.write(Method::DELETE, &path, options).await.of(200)["status"], "Success");
+    api.get(&path).await.of(404);
     clusters.playground.stop().await;
 }
 
@@ -159,24 +165,85 @@ async fn patch_latest(api: &Rest, path: &str, mut patch: Value) -> (Value, Value
 async fn drain(api: &Rest, node: &str) {
     let pod = json!({"metadata": {"name": "web"}, "spec": {"nodeName": node,
         "containers": [{"name": "web", "image": "web"}]}});
-    let headers = [("accept", "application/json"), ("content-type", "application/json")];
-    let pods = "/api/v1/namespaces/default/pods";
-    api.send(Method::POST, pods, &headers, pod.to_string().into_bytes()).await.of(201);
+    post(api, PODS, &pod).await;
     let listed = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&limit=100");
     let on_node = api.get(&listed).await.of(200);
     assert!(items(&on_node).any(|pod| name_of(pod) == "web"), "{on_node}");
-    let evict = async |name: &str| -> Answer {
-        let eviction = protobuf::Eviction {
-            metadata: metadata("default", name),
-            delete_options: Some(protobuf::DeleteOptions { grace_period_seconds: Some(0) }),
-        };
-        let body = encode("policy/v1", "Eviction", &eviction);
-        api.write(Method::POST, &format!("{pods}/{name}/eviction"), body).await
-    };
-    assert_eq!(evict("web").await.of(201)["status"], "Success");
-    assert_eq!(evict("web").await.of(404)["reason"], "NotFound");
+    assert_eq!(evict(api, "web").await.of(201)["status"], "Success");
+    assert_eq!(evict(api, "web").await.of(404)["reason"], "NotFound");
     let on_node = api.get(&listed).await.of(200);
     assert!(!items(&on_node).any(|pod| name_of(pod) == "web"), "{on_node}");
+    // Page by page, and whom the Pods of a Node belong to.
+    let whole = api.get("/api/v1/pods").await.of(200);
+    let (mut names, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/api/v1/pods?limit=2&continue={next}")).await.of(200);
+        names.extend(items(&page).map(name_of));
+        match page["metadata"]["continue"].as_str() {
+            Some(token) if !token.is_empty() => next = token.to_owned(),
+            _ => break,
+        }
+    }
+    assert_eq!(names, items(&whole).map(name_of).collect::<Vec<_>>());
+    let daemon_sets = "/apis/apps/v1/namespaces/kube-system/daemonsets";
+    api.get(&format!("{daemon_sets}/kube-proxy")).await.of(200);
+    api.get(&format!("{daemon_sets}/none")).await.of(404);
+}
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Creates an object as a user does.
+async fn post(api: &Rest, path: &str, object: &Value) {
+    let headers = [("accept", "application/json"), ("content-type", "application/json")];
+    api.send(Method::POST, path, &headers, object.to_string().into_bytes()).await.of(201);
+}
+
+async fn evict(api: &Rest, name: &str) -> Answer {
+    let eviction = protobuf::Eviction {
+        metadata: metadata("default", name),
+        delete_options: Some(protobuf::DeleteOptions { grace_period_seconds: Some(0) }),
+    };
+    let body = encode("policy/v1", "Eviction", &eviction);
+    api.write(Method::POST, &format!("{PODS}/{name}/eviction"), body).await
+}
+
+/// What a drain quotes of a refusal: code, message and causes. (CAPI v1.14:
+/// core/reconcilers/machine/drain/drain.go, EvictPods)
+async fn a_budget_refuses(api: &Rest, node: &str) {
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let mut informer = api.watch_list(budgets).await;
+    assert_eq!(informer.initial().await.len(), 0);
+    let selector = json!({"matchLabels": {"app": "a"}});
+    let budget =
+        json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": selector}});
+    post(api, budgets, &budget).await;
+    let pod = json!({"metadata": {"name": "kept", "labels": {"app": "a"}},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "c"}]}});
+    post(api, PODS, &pod).await;
+    while informer.next().await.1["status"]["currentHealthy"] != 1 {}
+    let refused = evict(api, "kept").await.of(429);
+    assert_eq!(refused["reason"], "TooManyRequests");
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    assert_eq!(refused["message"], message);
+    let cause = &refused["details"]["causes"][0];
+    assert_eq!(cause["reason"], "DisruptionBudget");
+    let message = "The disruption budget b needs 1 healthy pods and has 1 currently";
+    assert_eq!(cause["message"], message);
+    let options = encode("v1", "DeleteOptions", &protobuf::DeleteOptions::default());
+    api.write(Method::DELETE, &format!("{budgets}/b"), options).await.of(200);
+    evict(api, "kept").await.of(201);
+}
+
+/// What is asked before the Node of a Machine goes.
+async fn no_volume_is_attached(api: &Rest) {
+    for collection in [
+        "/apis/storage.k8s.io/v1/volumeattachments",
+        "/api/v1/persistentvolumes",
+        "/api/v1/persistentvolumeclaims",
+    ] {
+        let list = api.get(&format!("{collection}?limit=100")).await.of(200);
+        assert_eq!(items(&list).count(), 0, "{list}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,6 +27,12 @@ async fn discovery_lists_what_is_served() {
     assert!(all.lines().any(|line| line == "pods"), "{all}");
     let global = shell.ok("kubectl api-resources --namespaced=false -o name").await;
     assert!(global.lines().any(|line| line == "nodes") && !global.contains("pods"), "{global}");
+    let review = "apiVersion: authorization.k8s.io/v1\nkind: SelfSubjectAccessReview\n\
+                  spec: {resourceAttributes: {verb: get, resource: pods}}\n";
+    shell.file("review.yaml", review);
+    shell.says("kubectl create -f review.yaml -o jsonpath={.status.allowed}", "true").await;
+    let healthy = "jsonpath={.conditions[0].status}";
+    shell.says(&format!("kubectl get componentstatus scheduler -o {healthy}"), "True").await;
     let version = shell.ok("kubectl version -o json").await;
     let version: serde_json::Value = serde_json::from_str(&version).unwrap();
     assert_eq!(version["serverVersion"]["major"], "1");

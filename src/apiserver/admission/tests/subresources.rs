@@ -1,11 +1,14 @@
 //! What is sent to subresources passes admission as what it is.
 //! (kubernetes 1.36: test/integration/apiserver/admissionwebhook)
 
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::harness::*;
+use crate::apiserver::Identity;
 
 const PODS: &str = "/api/v1/namespaces/a/pods";
 
@@ -89,6 +92,110 @@ async fn connections_show_what_their_query_says() {
     let calls = hook.calls();
     assert_eq!(engine.get(&format!("{PODS}/p/log")).await.code, 204);
     assert_eq!(hook.calls(), calls);
+}
+
+#[tokio::test]
+async fn requests_that_are_to_be_passed_on_are_connections() {
+    let (engine, hook) = (with_pod().await, denying("no").await);
+    let rules = rules("CONNECT", "", "*/proxy");
+    engine.configure(VALIDATING, "c", webhook(hook.config("/"), rules)).await;
+    for (path, object) in [
+        ("pods/p/proxy", json!({"kind": "PodProxyOptions", "apiVersion": "v1"})),
+        (
+            "services/https:s:/proxy/a/b%20c/",
+            json!({"kind": "ServiceProxyOptions", "apiVersion": "v1", "path": "/a/b c/"}),
+        ),
+    ] {
+        let seen = hook.calls();
+        let refused = engine.post(&format!("/api/v1/namespaces/a/{path}"), Value::Null).await;
+        assert!(refused.refused().2.ends_with(": no"), "{path}: {}", refused.body);
+        let request = &hook.received()[seen].body["request"];
+        assert_eq!((&request["object"], &request["subResource"]), (&object, &json!("proxy")));
+    }
+    engine.get("/api/v1/nodes/n/proxy/stats").await;
+    let last = &hook.received()[hook.calls() - 1].body["request"];
+    let object = json!({"kind": "NodeProxyOptions", "apiVersion": "v1", "path": "/stats"});
+    assert_eq!((&last["object"], &last["operation"]), (&object, &json!("CONNECT")));
+}
+
+#[tokio::test]
+async fn nobody_is_behind_the_proxy() {
+    let engine = with_pod().await;
+    let port = json!([{"port": 80, "name": "web"}]);
+    for (name, spec) in
+        [("s", json!({"ports": port, "selector": {"a": "b"}})), ("t", json!({"ports": port}))]
+    {
+        let service = json!({"metadata": {"name": name}, "spec": spec});
+        engine.post("/api/v1/namespaces/a/services", service).await.ok();
+    }
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let mut pod = engine.post(PODS, pod).await.ok();
+    pod["status"] = json!({"podIP": "10.1.2.3", "podIPs": [{"ip": "10.1.2.3"}]});
+    engine.put(&format!("{PODS}/q/status"), pod).await.ok();
+    // Only addresses of Pods of the namespace are endpoints.
+    let target =
+        |namespace: &str, name: &str| json!({"kind": "Pod", "namespace": namespace, "name": name});
+    let addresses = json!([
+        {"ip": "10.1.2.1"}, {"ip": "10.1.2.3", "targetRef": target("b", "q")},
+        {"ip": "10.1.2.4", "targetRef": target("a", "q")},
+        {"ip": "10.1.2.3", "targetRef": target("a", "none")},
+    ]);
+    let mut passed = addresses.clone();
+    passed.as_array_mut().unwrap().push(json!(
+        {"ip": "10.1.2.3", "targetRef": target("a", "q")}
+    ));
+    for (name, addresses) in [("t", passed), ("u", addresses)] {
+        let subset = json!({"addresses": addresses, "ports": [{"name": "web", "port": 8}]});
+        let endpoints = json!({"metadata": {"name": name}, "subsets": [subset]});
+        engine.post("/api/v1/namespaces/a/endpoints", endpoints).await.ok();
+    }
+    let unreachable = "error trying to reach service: dial tcp 10.1.2.3:8: connect: \
+                       connection refused";
+    for (path, code, message) in [
+        ("pods/p", 400, "address not allowed"),
+        ("pods/x:80", 404, "pods \"x\" not found"),
+        ("pods/a:b:c:d", 400, "invalid pod request \"a:b:c:d\""),
+        ("services/x", 404, "endpoints \"x\" not found"),
+        ("services/x:80", 404, "services \"x\" not found"),
+        ("services/s", 503, "no endpoints available for service \"s\""),
+        ("services/t", 503, "no endpoints available for service \"t\""),
+        ("services/u:web", 503, "no endpoints available for service \"u:web\""),
+        ("services/t:81", 503, "no service port 81 found for service \"t\""),
+        ("services/t:80", 503, unreachable),
+        ("services/https:t:web", 503, unreachable),
+    ] {
+        let answer = engine.get(&format!("/api/v1/namespaces/a/{path}/proxy/")).await;
+        assert_eq!((answer.refused().0, answer.refused().2), (code, message), "{path}");
+    }
+    let answer = engine.get("/api/v1/nodes/n/proxy/").await;
+    assert_eq!(answer.refused().2, "nodes \"n\" not found");
+    let moved = engine.get("/api/v1/namespaces/a/services/t:web/proxy").await;
+    assert_eq!(moved.code, 301, "the root has a slash");
+}
+
+#[tokio::test]
+async fn components_are_well() {
+    let engine = Engine::new().await;
+    let path = "/api/v1/componentstatuses";
+    let list = engine.get(path).await.ok();
+    let names: Vec<&Value> =
+        list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, ["controller-manager", "scheduler", "etcd-0"]);
+    let one = engine.get(&format!("{path}/scheduler")).await.ok();
+    let healthy = json!([{"type": "Healthy", "status": "True", "message": "ok"}]);
+    assert_eq!((&one["kind"], &one["conditions"]), (&json!("ComponentStatus"), &healthy));
+    let unknown = engine.get(&format!("{path}/x")).await;
+    assert_eq!(unknown.refused(), (500, "", "Component not found: x"));
+    assert_eq!(engine.delete(&format!("{path}/scheduler")).await.code, 405);
+    let accept = "application/yaml";
+    for path in [path, "/api/v1/componentstatuses/scheduler"] {
+        let mut request = Request::get(path).header("accept", accept).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Identity::administrator("admin"));
+        let answer = engine.server.handle(request).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path} {accept}");
+        assert_eq!(answer.headers()["content-type"], accept, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::apiserver::strategy::fields::{items, text};
 use crate::apiserver::strategy::report::{NOT_POSITIVE, Path, Report};
 use crate::apiserver::strategy::{formats, labels, resources};
+use crate::machinery::meta::OBJECT_META_FIELDS;
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 
@@ -15,30 +16,16 @@ pub(in crate::apiserver::strategy) const ACCESS_MODES: &[&str] =
 /// Forms of volumes.
 pub(in crate::apiserver::strategy) const VOLUME_MODES: &[&str] = &["Block", "Filesystem"];
 
-/// Metadata that templates within other objects do not have.
-const TEMPLATE_FORBIDDEN: &[&str] = &[
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
+/// Metadata that templates within other objects may have.
+const TEMPLATE_ALLOWED: [&str; 2] = ["labels", "annotations"];
 
 /// A template of a PersistentVolumeClaim in an ephemeral volume.
 pub(super) fn claim_template(report: &mut Report, path: &Path<'_>, template: &Value) {
     let (metadata, place) = (&template["metadata"], path.field("metadata"));
     labels::annotations(report, &place.field("annotations"), &metadata["annotations"]);
     labels::labels(report, &place.field("labels"), &metadata["labels"]);
-    for name in TEMPLATE_FORBIDDEN {
-        if !metadata[*name].is_null() && metadata[*name] != "" {
+    for name in OBJECT_META_FIELDS.into_iter().filter(|name| !TEMPLATE_ALLOWED.contains(name)) {
+        if !metadata[name].is_null() && metadata[name] != "" {
             report.forbidden(place.field(name), "cannot be set");
         }
     }

@@ -14,6 +14,22 @@ pub(in super::super) fn reference(scaler: &Value, _: i64) -> Value {
     format!("{kind}/{name}").into()
 }
 
+pub(in super::super) fn component_status(component: &Value, _: i64) -> Value {
+    match text(component, "/conditions/0/status") {
+        "True" => "Healthy".into(),
+        "False" => "Unhealthy".into(),
+        _ => "Unknown".into(),
+    }
+}
+
+pub(in super::super) fn component_message(component: &Value, _: i64) -> Value {
+    text(component, "/conditions/0/message").into()
+}
+
+pub(in super::super) fn component_error(component: &Value, _: i64) -> Value {
+    text(component, "/conditions/0/error").into()
+}
+
 /// Current and wanted values, of both versions.
 pub(in super::super) fn targets(scaler: &Value, _: i64) -> Value {
     if let Some(percent) =

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::externals::Lookup;
 use super::super::owned::elapsed;
 use super::super::remove_finalizer;
+use super::volumes::{self, Attached};
 use super::{MachineReconciler, Scope};
 use crate::api::core::{MachineDeletionStatus, NodeRef};
 use crate::client::{ObjectKey, Propagation};
@@ -129,7 +130,7 @@ impl MachineReconciler {
         if may_leave(scope, labels::EXCLUDE_WAIT_FOR_VOLUME_DETACH)
             && !is_timed_out(scope, now, Timeout::Volumes)
         {
-            return Ok(self.wait_for_volumes(scope));
+            return self.wait_for_volumes(scope).await;
         }
         Ok(Step::Done)
     }
@@ -178,33 +179,59 @@ impl MachineReconciler {
         }
     }
 
-    /// Waits until the Node reports no attached volumes; an unreachable Node is not waited for.
-    fn wait_for_volumes(&self, scope: &mut Scope) -> Step {
+    /// Waits until no volumes are attached to the Node; an unreachable Node is not waited for.
+    async fn wait_for_volumes(&self, scope: &mut Scope) -> Result<Step, ReconcileError> {
         let now = self.context.clock.now();
         let started = deletion(scope)
             .wait_for_node_volume_detach_start_time
             .get_or_insert(whole_seconds(now))
             .0;
         let name = scope.node_name().unwrap_or_default().to_owned();
-        let node = self.context.remote.node(&scope.cluster_key, &name);
-        let status = node.as_ref().and_then(|node| node.status.as_ref());
-        let attached = status.and_then(|status| status.volumes_attached.as_ref());
-        let is_unreachable = node.as_ref().is_some_and(|node| is_unreachable(node));
-        if is_unreachable || attached.is_none_or(Vec::is_empty) {
+        let attached = self.attached_volumes(&scope.cluster_key, &name).await;
+        let attached = match attached {
+            Ok(attached) => attached,
+            Err(error) => {
+                let message = "Error waiting for volumes to be detached from Node, please check \
+                               controller logs for errors";
+                scope.deleting = Some(("WaitingForVolumeDetach", message.to_owned()));
+                let message = format!(
+                    "error waiting for node volumes detaching, Machine's node {name:?}: {error}"
+                );
+                self.record(scope, EventType::Warning, "FailedWaitForVolumeDetach", message);
+                return Err(error);
+            }
+        };
+        if attached.is_empty() {
             scope.set_v1beta1(v1beta1::yes("VolumeDetachSucceeded"), now);
             let message =
                 format!("success waiting for node volumes detaching Machine's node {name:?}");
             self.record(scope, EventType::Normal, "NodeVolumesDetached", message);
-            return Step::Done;
+            return Ok(Step::Done);
         }
         let message = "Waiting for node volumes to be detached";
         let condition =
             v1beta1::no("VolumeDetachSucceeded", "WaitingForVolumeDetach", "Info", message);
         scope.set_v1beta1(condition, now);
-        let started = started.round(jiff::Unit::Second).unwrap_or(started);
-        let message = format!("Waiting for Node volumes to be detached (started at {started})");
-        scope.deleting = Some(("WaitingForVolumeDetach", message));
-        Step::Wait(Outcome::RequeueAfter(RETRY))
+        scope.deleting = Some(("WaitingForVolumeDetach", attached.message(started)));
+        Ok(Step::Wait(Outcome::RequeueAfter(RETRY)))
+    }
+
+    /// The volumes of a Node as its cluster knows them now; none if it is gone or unreachable.
+    async fn attached_volumes(
+        &self,
+        cluster: &ObjectKey,
+        name: &str,
+    ) -> Result<Attached, ReconcileError> {
+        let Some(remote) = self.context.remote.clusters().get(cluster) else {
+            return Err(ReconcileError::Other(format!(
+                "failed to look for volumes of Node {name}: connection to the workload cluster is \
+                 down"
+            )));
+        };
+        match remote.client.get::<Node>(&ObjectKey::new("", name)).await? {
+            Some(node) if !is_unreachable(&node) => volumes::attached(&remote.client, &node).await,
+            _ => Ok(Attached::default()),
+        }
     }
 
     fn wait_for_hooks(&self, scope: &mut Scope, hook: Hook) -> Step {

@@ -132,7 +132,7 @@ async fn evict(client: &Client, key: &ObjectKey) -> Result<(), ClientError> {
 }
 
 /// Whether a Pod is to be evicted from a Node.
-fn must_go(pod: &Pod, node: &str) -> bool {
+pub(super) fn must_go(pod: &Pod, node: &str) -> bool {
     let is_here = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
     let annotations = pod.metadata.annotations.as_ref();
     let is_mirror = annotations.is_some_and(|held| held.contains_key(MIRROR_ANNOTATION))

@@ -7,6 +7,7 @@ mod node_patch;
 mod phases;
 mod scope;
 mod status;
+mod volumes;
 
 use std::sync::Arc;
 

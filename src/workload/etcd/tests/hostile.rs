@@ -27,6 +27,8 @@ async fn only_clients_with_a_certificate_of_the_etcd_authority_are_let_in() {
     assert!(!is_let_in(&fixture, Some(&strange)).await, "of another authority");
     let server = certificate(&fixture.ca, Usage::Server);
     assert!(!is_let_in(&fixture, Some(&server)).await, "for servers only");
+    let expired = fixture.ca.issue_expired(&request(Usage::Client));
+    assert!(!is_let_in(&fixture, Some(&expired)).await, "no longer good");
     assert!(is_let_in(&fixture, Some(&good)).await, "the others do not mind");
 }
 
@@ -133,6 +135,40 @@ async fn half_open_streams_time_out_and_hold_nobody_up() {
         assert_eq!(status, "4", "deadline exceeded");
     }
     assert_eq!(fixture.clock.elapsed() - start, Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_half_open_streams_leave_the_others_alone() {
+    let fixture = three();
+    let mut half_open = Vec::new();
+    let mut waiting = Vec::new();
+    // So many streams that a connection has, on so many connections.
+    for _ in 0..40 {
+        let mut client = fixture.client("a").await;
+        for _ in 0..250 {
+            let body =
+                StreamBody::new(futures::stream::pending::<Result<Frame<bytes::Bytes>, Status>>());
+            let request = http::Request::post("https://etcd/etcdserverpb.KV/Put")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(tonic::body::Body::new(body))
+                .expect("a request");
+            waiting.push(client.sender.send_request(request));
+        }
+        half_open.push(client);
+    }
+    assert_eq!(waiting.len(), 10_000);
+    let start = fixture.clock.elapsed();
+    fixture.client("a").await.status().await;
+    half_open[0].status().await;
+    fixture.client("b").await.put("k", "v").await.expect("written");
+    assert_eq!(fixture.clock.elapsed(), start, "nobody waits for them");
+    // Their clients go, and the member has nothing of them.
+    drop((waiting, half_open));
+    while fixture.etcd.connection_count() > 0 {
+        fixture.clock.sleep(Duration::from_secs(1)).await;
+    }
+    fixture.client("a").await.status().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 const BEST_WIDTH: usize = 80;
 
 /// Renders a JSON value as a YAML document that ends with a newline.
-pub(super) fn to_string(value: &Value) -> String {
+pub fn to_string(value: &Value) -> String {
     let mut out = String::with_capacity(512);
     match value {
         Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),

@@ -1,16 +1,18 @@
-//! kubeadm's own documents, made from the v1beta2 shape of Cluster API.
+//! kubeadm's own documents, made from the v1beta2 shape of Cluster API, and read back into it.
 //!
 //! Go prints structs with `omitempty` even when they are empty (`dns: {}`) but leaves out empty
 //! strings, lists and maps; the tables below say which field is which.
 //! (CAPI v1.14: bootstrap/kubeadm/pkg/types)
 
-use serde_json::{Map, Value, json};
+mod read;
+pub mod yaml;
 
-use super::yaml;
+pub use read::read_cluster_configuration;
+use serde_json::{Map, Value, json};
 
 /// Version of kubeadm's API that a Kubernetes version understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KubeadmApi {
+pub enum KubeadmApi {
     /// Kubernetes 1.22 to 1.30.
     V1Beta3,
     /// Kubernetes 1.31 and later.
@@ -18,20 +20,20 @@ pub(super) enum KubeadmApi {
 }
 
 /// What goes into a ClusterConfiguration from other objects than the KubeadmConfig.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ClusterData {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterData {
     /// Name of the Cluster.
-    pub(super) cluster_name: String,
+    pub cluster_name: String,
     /// Version of the Machine.
-    pub(super) kubernetes_version: String,
+    pub kubernetes_version: String,
     /// `clusterNetwork.serviceDomain`.
-    pub(super) dns_domain: String,
+    pub dns_domain: String,
     /// Service CIDRs, comma separated.
-    pub(super) service_subnet: String,
+    pub service_subnet: String,
     /// Pod CIDRs, comma separated.
-    pub(super) pod_subnet: String,
+    pub pod_subnet: String,
     /// `initConfiguration.timeouts.controlPlaneComponentHealthCheckSeconds` (v1beta3 only).
-    pub(super) health_check_seconds: Option<i64>,
+    pub health_check_seconds: Option<i64>,
 }
 
 impl KubeadmApi {
@@ -39,7 +41,7 @@ impl KubeadmApi {
     ///
     /// # Errors
     /// A message if the version cannot be read or is older than 1.22.
-    pub(super) fn for_version(version: &str) -> Result<Self, String> {
+    pub fn for_version(version: &str) -> Result<Self, String> {
         let (major, minor) = major_minor(version)
             .ok_or_else(|| format!("failed to parse kubernetes version {version:?}"))?;
         match (major, minor) {
@@ -59,13 +61,10 @@ impl KubeadmApi {
     }
 
     /// The ClusterConfiguration document.
-    pub(super) fn cluster_configuration(self, input: &Value, data: &ClusterData) -> String {
+    pub fn cluster_configuration(self, input: &Value, data: &ClusterData) -> String {
         let mut out = Map::new();
-        copy(
-            &mut out,
-            input,
-            &["controlPlaneEndpoint", "certificatesDir", "imageRepository", "featureGates"],
-        );
+        copy(&mut out, input, &["controlPlaneEndpoint", "certificatesDir", "imageRepository"]);
+        copy_gates(&mut out, input);
         let mut api_server = self.component(&input["apiServer"]);
         copy(&mut api_server, &input["apiServer"], &["certSANs"]);
         if let (Self::V1Beta3, Some(seconds)) = (self, data.health_check_seconds) {
@@ -97,7 +96,7 @@ impl KubeadmApi {
     }
 
     /// The InitConfiguration document.
-    pub(super) fn init_configuration(self, input: &Value) -> String {
+    pub fn init_configuration(self, input: &Value) -> String {
         let mut out = Map::new();
         copy(&mut out, input, &["skipPhases", "patches"]);
         if let Some(tokens) = input["bootstrapTokens"].as_array().filter(|t| !t.is_empty()) {
@@ -110,7 +109,7 @@ impl KubeadmApi {
     }
 
     /// The JoinConfiguration document.
-    pub(super) fn join_configuration(self, input: &Value) -> String {
+    pub fn join_configuration(self, input: &Value) -> String {
         let mut out = Map::new();
         copy(&mut out, input, &["caCertPath", "skipPhases", "patches"]);
         let mut discovery = Map::new();
@@ -291,6 +290,13 @@ fn timeouts(input: &Value) -> Value {
     out.into()
 }
 
+/// Copies feature gates; one that is switched off says something.
+fn copy_gates(out: &mut Map<String, Value>, input: &Value) {
+    if let Some(gates) = input["featureGates"].as_object().filter(|gates| !gates.is_empty()) {
+        out.insert("featureGates".into(), gates.clone().into());
+    }
+}
+
 /// Copies fields that are not empty in Go's sense.
 fn copy(out: &mut Map<String, Value>, input: &Value, fields: &[&str]) {
     for field in fields {
@@ -307,7 +313,7 @@ fn insert_text(out: &mut Map<String, Value>, field: &str, text: &str) {
 }
 
 /// Go's `omitempty`, with empty structs counted as empty.
-pub(super) fn is_empty(value: &Value) -> bool {
+pub fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,
