@@ -1,5 +1,12 @@
 //! Well-known labels, annotations and finalizers. (CAPI v1.14: api/core/v1beta2)
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// Whether an object has an annotation.
+pub fn has_annotation(metadata: &ObjectMeta, annotation: &str) -> bool {
+    metadata.annotations.as_ref().is_some_and(|held| held.contains_key(annotation))
+}
+
 /// Label: name of the Cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Label: the machine belongs to a control plane.

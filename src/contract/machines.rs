@@ -28,11 +28,6 @@ pub fn is_control_plane(machine: &Machine) -> bool {
     machine.metadata.labels.as_ref().is_some_and(|held| held.contains_key(labels::CONTROL_PLANE))
 }
 
-/// Whether it has an annotation.
-pub fn has_annotation(machine: &Machine, annotation: &str) -> bool {
-    machine.metadata.annotations.as_ref().is_some_and(|held| held.contains_key(annotation))
-}
-
 /// Whether it has a Node.
 pub fn has_node(machine: &Machine) -> bool {
     machine

@@ -11,7 +11,7 @@ pub const PAUSED_CONDITION: &str = "Paused";
 
 /// Whether an object is paused, by its Cluster or by its own annotation.
 pub fn is_paused(cluster: Option<&Cluster>, metadata: &ObjectMeta) -> bool {
-    is_cluster_paused(cluster) || has_annotation(metadata)
+    is_cluster_paused(cluster) || labels::has_annotation(metadata, labels::PAUSED)
 }
 
 /// The `Paused` condition of an object.
@@ -20,7 +20,7 @@ pub fn condition(cluster: Option<&Cluster>, kind: &str, metadata: &ObjectMeta) -
     if is_cluster_paused(cluster) {
         messages.push("Cluster spec.paused is set to true".to_owned());
     }
-    if has_annotation(metadata) {
+    if labels::has_annotation(metadata, labels::PAUSED) {
         messages.push(format!("{kind} has the {} annotation", labels::PAUSED));
     }
     if messages.is_empty() {
@@ -31,13 +31,6 @@ pub fn condition(cluster: Option<&Cluster>, kind: &str, metadata: &ObjectMeta) -
 
 fn is_cluster_paused(cluster: Option<&Cluster>) -> bool {
     cluster.is_some_and(|cluster| cluster.spec.paused == Some(true))
-}
-
-fn has_annotation(metadata: &ObjectMeta) -> bool {
-    metadata
-        .annotations
-        .as_ref()
-        .is_some_and(|annotations| annotations.contains_key(labels::PAUSED))
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ impl NamespaceController {
             Api::namespaced_with(self.client.kube().clone(), namespace, &resource);
         let deleted =
             api.delete_collection(&DeleteParams::background(), &ListParams::default()).await;
-        deleted.map(|_| ()).map_err(client_error)
+        deleted.map(|_| ()).map_err(ClientError::from)
     }
 
     /// Removes our finalizer, which lets the namespace go.
@@ -195,7 +195,7 @@ impl NamespaceController {
         let api: Api<Namespace> = Api::all(self.client.kube().clone());
         let parameters = PostParams::default();
         let written = api.replace_subresource("finalize", name, &parameters, &namespace).await;
-        match written.map_err(client_error) {
+        match written.map_err(ClientError::from) {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
@@ -221,13 +221,6 @@ impl NamespaceController {
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
-    }
-}
-
-fn client_error(error: kube::Error) -> ClientError {
-    match error {
-        kube::Error::Api(status) => ClientError::Status(status),
-        error => ClientError::Transport(Box::new(error)),
     }
 }
 

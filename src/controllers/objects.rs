@@ -44,11 +44,9 @@ pub(super) async fn delete(
     } else {
         Api::namespaced_with(client.kube().clone(), &object.namespace, resource)
     };
-    match api.delete(&object.name, &parameters).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(kube::Error::Api(status)) => Err(ClientError::Status(status)),
-        Err(error) => Err(ClientError::Transport(Box::new(error))),
+    match api.delete(&object.name, &parameters).await.map_err(ClientError::from) {
+        Err(error) if !matches!(error.code(), Some(404 | 409)) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -232,8 +232,8 @@ impl KubeadmApi {
     }
 }
 
-/// Major and minor of a tolerant semantic version.
-fn major_minor(version: &str) -> Option<(u64, u64)> {
+/// Major and minor of a tolerant semantic version; `None` if it is none.
+pub fn major_minor(version: &str) -> Option<(u64, u64)> {
     let mut parts = version.strip_prefix('v').unwrap_or(version).split(['.', '-', '+']);
     let major = parts.next()?.parse().ok()?;
     let minor = parts.next().map_or(Some(0), |minor| minor.parse().ok())?;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::documents::Configuration;
 use super::network::ClusterNetwork;
+use crate::machinery::kubeadm::major_minor;
 
 /// An object to be created, with its resource.
 pub(super) type Object = (ApiResource, Value);
@@ -69,9 +70,8 @@ pub(super) fn objects(facts: &ContentFacts<'_>) -> Vec<Object> {
 }
 
 /// The minor number of a Kubernetes version; that of none is the greatest.
-fn minor(version: &str) -> u32 {
-    let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
-    minor.unwrap_or(u32::MAX)
+fn minor(version: &str) -> u64 {
+    major_minor(version).map_or(u64::MAX, |(_, minor)| minor)
 }
 
 fn namespace(name: &str) -> Object {

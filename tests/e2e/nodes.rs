@@ -1,5 +1,6 @@
 //! Nodes and Pods of workload clusters: kubectl drain, logs and top, and kubelets that stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use capim::api::core::{Machine, MachineDeployment};
@@ -34,6 +35,17 @@ async fn create(playground: &Playground) {
     let manifests: Vec<Manifest> = sample.manifests().into_iter().map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();
     playground.readiness().expecting([key()]).wait(LIMIT).await.unwrap();
+}
+
+/// The first machine of the control plane, or the first of the workers, and its Node's name.
+fn machine(playground: &Playground, is_control_plane: bool) -> (Arc<Machine>, String) {
+    let wanted = |machine: &Arc<Machine>| {
+        let labels = machine.metadata.labels.as_ref().unwrap();
+        labels.contains_key("cluster.x-k8s.io/control-plane") == is_control_plane
+    };
+    let machine = playground.sources().machines.list().into_iter().find(wanted).unwrap();
+    let node = machine.status.as_ref().unwrap().node_ref.as_ref().unwrap().name.clone();
+    (machine, node)
 }
 
 /// kubectl with the kubeconfig that the Cluster's Secret holds.
@@ -176,13 +188,7 @@ async fn static_pods_have_logs_and_nobody_has_metrics() {
 async fn an_annotation_stops_the_kubelet_of_a_machine() {
     let playground = virtual_playground(1).await;
     create(&playground).await;
-    let machines = playground.sources().machines.list();
-    let worker = |machine: &&std::sync::Arc<Machine>| {
-        let labels = machine.metadata.labels.as_ref();
-        labels.is_some_and(|labels| !labels.contains_key("cluster.x-k8s.io/control-plane"))
-    };
-    let machine = machines.iter().find(worker).unwrap();
-    let name = machine.status.as_ref().unwrap().node_ref.as_ref().unwrap().name.clone();
+    let (machine, name) = machine(&playground, false);
     let infrastructure = ObjectKey::new("default", &*machine.spec.infrastructure_ref.name);
     let remote = playground.connections().get(&key()).unwrap().client;
     let pod: Pod = serde_json::from_value(json!({
@@ -221,13 +227,7 @@ async fn an_annotation_stops_the_kubelet_of_a_machine() {
 async fn an_annotation_stops_components_of_a_control_plane() {
     let playground = virtual_playground(1).await;
     create(&playground).await;
-    let machines = playground.sources().machines.list();
-    let control_plane = |machine: &&std::sync::Arc<Machine>| {
-        let labels = machine.metadata.labels.as_ref();
-        labels.is_some_and(|labels| labels.contains_key("cluster.x-k8s.io/control-plane"))
-    };
-    let machine = machines.iter().find(control_plane).unwrap();
-    let name = machine.status.as_ref().unwrap().node_ref.as_ref().unwrap().name.clone();
+    let (machine, name) = machine(&playground, true);
     let infrastructure = ObjectKey::new("default", &*machine.spec.infrastructure_ref.name);
     let remote = playground.connections().get(&key()).unwrap();
     let clock = playground.clock().clone();
@@ -257,14 +257,8 @@ async fn an_annotation_stops_components_of_a_control_plane() {
 async fn a_machine_waits_for_attached_volumes_until_the_timeout() {
     let playground = virtual_playground(1).await;
     create(&playground).await;
-    let machines = playground.sources().machines.list();
-    let worker = |machine: &&std::sync::Arc<Machine>| {
-        let labels = machine.metadata.labels.as_ref();
-        labels.is_some_and(|labels| !labels.contains_key("cluster.x-k8s.io/control-plane"))
-    };
-    let machine = ObjectKey::of(&**machines.iter().find(worker).unwrap());
-    let node = machines.iter().find(worker).unwrap().status.as_ref().unwrap();
-    let node = node.node_ref.as_ref().unwrap().name.clone();
+    let (machine, node) = machine(&playground, false);
+    let machine = ObjectKey::of(&*machine);
     let remote = playground.connections().get(&key()).unwrap().client;
     let attachment: VolumeAttachment = serde_json::from_value(json!({
         "metadata": {"name": "va", "finalizers": ["test.cluster.x-k8s.io/block"]},

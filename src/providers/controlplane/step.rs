@@ -9,7 +9,7 @@ use super::etcd;
 use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine, PRE_TERMINATE_HOOK, Preflight};
 use crate::client::EtcdMember;
 use crate::contract::version::Version;
-use crate::contract::{conditions, labels, machines};
+use crate::contract::{conditions, labels};
 
 /// Annotation of a Cluster whose control plane is at an intermediate version of an upgrade.
 const UPGRADE_STEP: &str = "topology.internal.cluster.x-k8s.io/upgrade-step";
@@ -187,7 +187,7 @@ fn check_machine(control_plane: &ControlPlane, owned: &OwnedMachine, preflight: 
 fn release(control_plane: &ControlPlane) -> Step {
     let deleting = || control_plane.machines.iter().filter(|owned| owned.is_deleting());
     let has_hook =
-        |owned: &OwnedMachine| machines::has_annotation(&owned.machine, PRE_TERMINATE_HOOK);
+        |owned: &OwnedMachine| labels::has_annotation(&owned.machine.metadata, PRE_TERMINATE_HOOK);
     if deleting().any(|owned| !has_hook(owned)) {
         return Step::AwaitDeletion;
     }
@@ -252,8 +252,9 @@ fn select_for_scale_down<'a>(
 ) -> Option<&'a OwnedMachine> {
     let all: Vec<&OwnedMachine> = control_plane.machines.iter().collect();
     let marked = |from: &[&'a OwnedMachine]| -> Vec<&'a OwnedMachine> {
-        let is_marked =
-            |o: &&&OwnedMachine| machines::has_annotation(&o.machine, labels::DELETE_MACHINE);
+        let is_marked = |o: &&&OwnedMachine| {
+            labels::has_annotation(&o.machine.metadata, labels::DELETE_MACHINE)
+        };
         from.iter().filter(is_marked).copied().collect()
     };
     let unhealthy: Vec<&OwnedMachine> = outdated

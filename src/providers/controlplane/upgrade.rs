@@ -233,7 +233,7 @@ async fn update_kubeadm_config(
 }
 
 async fn update_kube_proxy(client: &Client, kcp: &KubeadmControlPlane) -> Result<(), String> {
-    if has_annotation(kcp, labels::SKIP_KUBE_PROXY) {
+    if labels::has_annotation(&kcp.metadata, labels::SKIP_KUBE_PROXY) {
         return Ok(());
     }
     let resource = ApiResource::erase::<DaemonSet>(&());
@@ -252,7 +252,7 @@ async fn update_kube_proxy(client: &Client, kcp: &KubeadmControlPlane) -> Result
 }
 
 async fn update_coredns(client: &Client, kcp: &KubeadmControlPlane) -> Result<(), String> {
-    if has_annotation(kcp, labels::SKIP_COREDNS) {
+    if labels::has_annotation(&kcp.metadata, labels::SKIP_COREDNS) {
         return Ok(());
     }
     let Some(wanted) = addons::configuration(kcp) else { return Ok(()) };
@@ -318,10 +318,6 @@ async fn write(
     patch: &Value,
 ) -> Result<(), ClientError> {
     client.merge_patch_dynamic(resource, key, "", patch).await.map(drop)
-}
-
-fn has_annotation(kcp: &KubeadmControlPlane, name: &str) -> bool {
-    kcp.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(name))
 }
 
 fn missing(resource: &str, key: &ObjectKey) -> String {

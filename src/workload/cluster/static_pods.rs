@@ -105,13 +105,13 @@ impl Cluster {
         key: &ObjectKey,
     ) -> Result<(), HostError> {
         let pods: Api<Pod> = Api::namespaced(engine.client.kube().clone(), &key.namespace);
-        let source = match pods.delete(&key.name, &DeleteParams::default().grace_period(0)).await {
-            Ok(_) => return Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            Err(kube::Error::Api(status)) => ClientError::Status(status),
-            Err(error) => ClientError::Transport(Box::new(error)),
-        };
-        Err(self.failed("delete", &ApiResource::erase::<Pod>(&()), key, source))
+        let deleted = pods.delete(&key.name, &DeleteParams::default().grace_period(0)).await;
+        match deleted.map_err(ClientError::from) {
+            Err(error) if !error.is_not_found() => {
+                Err(self.failed("delete", &ApiResource::erase::<Pod>(&()), key, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Stops these components of a machine, and starts those of the others that were stopped. Their

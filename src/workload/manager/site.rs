@@ -174,11 +174,9 @@ pub(super) async fn delete_pod(
         ..DeleteParams::default()
     };
     let pods: Api<Pod> = Api::namespaced(client.kube().clone(), &key.namespace);
-    match pods.delete(&key.name, &parameters).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(kube::Error::Api(status)) => Err(ClientError::Status(status)),
-        Err(error) => Err(ClientError::Transport(Box::new(error))),
+    match pods.delete(&key.name, &parameters).await.map_err(ClientError::from) {
+        Err(error) if !matches!(error.code(), Some(404 | 409)) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -360,7 +360,7 @@ fn may_leave(scope: &Scope, excluding_annotation: &str) -> bool {
         .is_some_and(|deletion| deletion.wait_for_pre_terminate_hook_start_time.is_some());
     let has_infrastructure =
         scope.infrastructure.found().is_some_and(|external| !external.object.is_deleting());
-    !machines::has_annotation(&scope.machine, excluding_annotation)
+    !labels::has_annotation(&scope.machine.metadata, excluding_annotation)
         && !is_past
         && has_infrastructure
 }

@@ -124,11 +124,8 @@ impl MachineReconciler {
 
 async fn evict(client: &Client, key: &ObjectKey) -> Result<(), ClientError> {
     let pods = kube::Api::<Pod>::namespaced(client.kube().clone(), &key.namespace);
-    match pods.evict(&key.name, &EvictParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) => Err(ClientError::Status(status)),
-        Err(error) => Err(ClientError::Transport(Box::new(error))),
-    }
+    pods.evict(&key.name, &EvictParams::default()).await?;
+    Ok(())
 }
 
 /// Whether a Pod is to be evicted from a Node.

@@ -74,7 +74,7 @@ fn deletion_order(machines: &[Arc<Machine>], order: Order) -> Vec<Arc<Machine>> 
     let rank = |machine: &Machine| {
         if machines::is_deleting(machine) {
             0
-        } else if machines::has_annotation(machine, labels::DELETE_MACHINE) {
+        } else if labels::has_annotation(&machine.metadata, labels::DELETE_MACHINE) {
             1
         } else if !is_healthy(machine) {
             2

@@ -109,20 +109,23 @@ async fn a_message_that_is_no_protobuf_is_refused() {
     client.status().await;
 }
 
+/// A put whose body never ends.
+fn half_open_put() -> http::Request<tonic::body::Body> {
+    let body = StreamBody::new(futures::stream::pending::<Result<Frame<bytes::Bytes>, Status>>());
+    http::Request::post("https://etcd/etcdserverpb.KV/Put")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(tonic::body::Body::new(body))
+        .expect("a request")
+}
+
 #[tokio::test(start_paused = true)]
 async fn half_open_streams_time_out_and_hold_nobody_up() {
     let fixture = three();
     let mut half_open = fixture.client("a").await;
     let mut waiting = Vec::new();
     for _ in 0..200 {
-        let body =
-            StreamBody::new(futures::stream::pending::<Result<Frame<bytes::Bytes>, Status>>());
-        let request = http::Request::post("https://etcd/etcdserverpb.KV/Put")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(tonic::body::Body::new(body))
-            .expect("a request");
-        waiting.push(half_open.sender.send_request(request));
+        waiting.push(half_open.sender.send_request(half_open_put()));
     }
     let mut other = fixture.client("a").await;
     let start = fixture.clock.elapsed();
@@ -146,14 +149,7 @@ async fn ten_thousand_half_open_streams_leave_the_others_alone() {
     for _ in 0..40 {
         let mut client = fixture.client("a").await;
         for _ in 0..250 {
-            let body =
-                StreamBody::new(futures::stream::pending::<Result<Frame<bytes::Bytes>, Status>>());
-            let request = http::Request::post("https://etcd/etcdserverpb.KV/Put")
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .body(tonic::body::Body::new(body))
-                .expect("a request");
-            waiting.push(client.sender.send_request(request));
+            waiting.push(client.sender.send_request(half_open_put()));
         }
         half_open.push(client);
     }
