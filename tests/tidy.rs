@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no more than that it failed here")]
 
+#[path = "tidy/conditions.rs"]
+mod conditions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,13 @@
-//! The table of Cluster API's kinds: every CRD in its storage version.
+//! The table of Cluster API's kinds: every CRD in every version, the storage version first.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use capim::machinery::crd;
 use capim::machinery::definition::Origin;
+use capim::machinery::gvk::compare_versions;
 use capim::machinery::tables;
 use serde_json::Value;
 
@@ -32,7 +35,7 @@ pub fn table(directory: &Path) -> Result<String> {
         for file in files {
             let text = std::fs::read_to_string(&file)?;
             let crd: Value = serde_json::from_str(&text)?;
-            kinds.extend(kind(&crd).with_context(|| file.display().to_string())?);
+            kinds.extend(versions(&crd).with_context(|| file.display().to_string())?);
         }
     }
     let mut writer = Writer::default();
@@ -51,15 +54,30 @@ pub fn table(directory: &Path) -> Result<String> {
     Ok(text)
 }
 
-fn kind(crd: &Value) -> Result<Option<Kind>> {
-    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).context("missing name");
-    let group = text("/spec/group")?;
-    if GROUPS_SKIPPED.contains(&group) {
-        return Ok(None);
+/// All versions of a definition, the storage version first, then the best other first.
+fn versions(crd: &Value) -> Result<Vec<Kind>> {
+    if GROUPS_SKIPPED.contains(&crd["spec"]["group"].as_str().unwrap_or_default()) {
+        return Ok(Vec::new());
     }
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array).context("versions")?;
-    let version = versions.iter().find(|version| version["storage"] == true);
-    let version = version.context("no storage version")?;
+    let mut versions: Vec<&Value> = versions.iter().collect();
+    let name = |version: &Value| version["name"].as_str().unwrap_or_default().to_owned();
+    versions.sort_by(|a, b| {
+        let stored = (b["storage"] == true).cmp(&(a["storage"] == true));
+        stored.then_with(|| compare_versions(&name(a), &name(b)))
+    });
+    // Warnings and defaults are the program's own business.
+    let definitions = crd::definitions_of(crd).map_err(|causes| anyhow!("{causes:?}"))?;
+    let warning = |version: &Value| {
+        let of_version = definitions.iter().find(|it| *it.version == name(version));
+        of_version.and_then(|it| it.serving.deprecation.clone())
+    };
+    versions.into_iter().map(|version| kind(crd, version, warning(version))).collect()
+}
+
+fn kind(crd: &Value, version: &Value, deprecation: Option<Arc<str>>) -> Result<Kind> {
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).context("missing name");
+    let group = text("/spec/group")?;
     let name = version["name"].as_str().context("version without name")?;
     let (kind, plural, singular, scope) = (
         text("/spec/names/kind")?,
@@ -68,6 +86,12 @@ fn kind(crd: &Value) -> Result<Option<Kind>> {
         text("/spec/scope")?,
     );
     let mut header = format!("kind {group} {name} {kind} {plural} {singular} {scope}\n");
+    if version["storage"] == true {
+        header.push_str(" stored\n");
+    }
+    if let Some(warning) = deprecation {
+        writeln!(header, " deprecated {warning}")?;
+    }
     for (keyword, field) in [("short", "shortNames"), ("categories", "categories")] {
         if let Some(names) = crd["spec"]["names"][field].as_array() {
             let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
@@ -91,5 +115,5 @@ fn kind(crd: &Value) -> Result<Option<Kind>> {
         writeln!(header, " column {}", serde_json::to_string(&cells)?)?;
     }
     let schema = version["schema"]["openAPIV3Schema"].clone();
-    Ok(Some(Kind { header, name: format!("{kind}.{name}"), schema }))
+    Ok(Kind { header, name: format!("{kind}.{name}"), schema })
 }

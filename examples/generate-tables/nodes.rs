@@ -197,7 +197,7 @@ pub fn compare(name: &str, source: &Value, parsed: &Value) -> Result<()> {
 
 /// The node with sorted keys and sorted `required`, bare references, and without what means
 /// nothing.
-fn canonical(node: &Value) -> Value {
+pub fn canonical(node: &Value) -> Value {
     match node {
         Value::Object(map) if map.len() == 1 && reference(map).is_some() => {
             Value::from(reference(map))

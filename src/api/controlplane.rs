@@ -143,6 +143,6 @@ api_struct! {
         /// When.
         time: Option<Time>,
         /// Attempt.
-        retry_count: i32,
+        retry_count: Option<i32>,
     }
 }

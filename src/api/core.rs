@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::conditions::{Condition, Deprecated, is_absent};
+use super::topology::Topology;
 
 api_struct! {
     /// `ContractVersionedObjectReference`: names an object of a provider; the version is found by the contract label of its CRD.
@@ -94,8 +95,8 @@ api_struct! {
         control_plane_ref: Option<ContractRef>,
         /// Infrastructure provider object.
         infrastructure_ref: Option<ContractRef>,
-        /// Managed topology, kept as it is.
-        topology: Value,
+        /// Managed topology.
+        topology: Topology,
         /// Extra conditions for Available.
         availability_gates: Vec<ConditionGate>,
     }
@@ -418,11 +419,18 @@ api_struct! {
         /// Naming.
         machine_naming: Option<MachineNaming>,
         /// Remediation limits.
-        remediation: Option<Value>,
+        remediation: Option<RemediationLimits>,
         /// Deletion order.
         deletion: Option<MachineSetDeletion>,
         /// Stops rollouts.
         paused: Option<bool>,
+    }
+}
+api_struct! {
+    /// Limits of remediation.
+    RemediationLimits {
+        /// Machines that may be remediated at once; a number or a percentage of the replicas.
+        max_in_flight: Option<IntOrString>,
     }
 }
 api_struct! {

@@ -1,66 +1,94 @@
 //! The Cluster API kinds that capim serves, from `assets/cluster-api.table`.
 //!
-//! The table has every kind of Cluster API v1.14's core, kubeadm and development providers in its
-//! storage version, and the in-memory provider's kinds of v1.6.
+//! The table has every kind of Cluster API v1.14's core, kubeadm and development providers in all
+//! versions that upstream serves, the storage version first, and the in-memory provider's kinds of
+//! v1.6. Versions are converted natively ([`super::conversion`]); the conversion webhooks that the
+//! CustomResourceDefinitions name, as upstream's do, are asked only if a provider that runs
+//! elsewhere answers for them.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::json;
 
 use super::strategy;
-use crate::machinery::definition::{Origin, ResourceDefinition};
+use crate::machinery::definition::{Conversion, Origin, ResourceDefinition, WebhookConversion};
+use crate::machinery::schema::Schema;
 use crate::machinery::tables::{self, Table};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let text = include_str!("../../assets/cluster-api.table");
-    tables::parse(text, Origin::Custom).expect("the table is tested to parse")
+    let mut table = tables::parse(text, Origin::Custom).expect("the table is tested to parse");
+    super::additions::add(&mut table.definitions);
+    table
 });
 
-/// Kinds that are served, by group and plural. The others of the table have no controller here:
-/// to accept an object that nobody reconciles would only look like a hang.
-const SERVED: [(&str, &str); 16] = [
-    ("cluster.x-k8s.io", "clusters"),
-    ("cluster.x-k8s.io", "machinedeployments"),
-    ("cluster.x-k8s.io", "machines"),
-    ("cluster.x-k8s.io", "machinesets"),
-    ("bootstrap.cluster.x-k8s.io", "kubeadmconfigs"),
-    ("bootstrap.cluster.x-k8s.io", "kubeadmconfigtemplates"),
-    ("controlplane.cluster.x-k8s.io", "kubeadmcontrolplanes"),
-    ("controlplane.cluster.x-k8s.io", "kubeadmcontrolplanetemplates"),
-    ("infrastructure.cluster.x-k8s.io", "devclusters"),
-    ("infrastructure.cluster.x-k8s.io", "devclustertemplates"),
-    ("infrastructure.cluster.x-k8s.io", "devmachines"),
-    ("infrastructure.cluster.x-k8s.io", "devmachinetemplates"),
-    ("infrastructure.cluster.x-k8s.io", "inmemoryclusters"),
-    ("infrastructure.cluster.x-k8s.io", "inmemoryclustertemplates"),
-    ("infrastructure.cluster.x-k8s.io", "inmemorymachines"),
-    ("infrastructure.cluster.x-k8s.io", "inmemorymachinetemplates"),
-];
-
-/// Every served Cluster API resource with its strategy.
+/// Every served Cluster API resource in every version, with its strategy.
 pub fn definitions() -> Vec<ResourceDefinition> {
-    let served = TABLE
-        .definitions
-        .iter()
-        .filter(|definition| SERVED.contains(&(&*definition.group, &*definition.plural)));
-    let with_strategy = served.map(|definition| ResourceDefinition {
-        strategy: strategy::of(&definition.group, &definition.kind),
-        ..definition.clone()
-    });
-    with_strategy.collect()
+    TABLE.definitions.iter().cloned().map(with_strategy).collect()
+}
+
+fn with_strategy(mut definition: ResourceDefinition) -> ResourceDefinition {
+    definition.strategy =
+        strategy::of_version(&definition.group, &definition.kind, definition.serving.stored);
+    definition.serving.conversion = conversion(&definition);
+    definition
+}
+
+/// The schema of one version of a kind.
+pub fn schema(group: &str, kind: &str, version: &str) -> Option<&'static Schema> {
+    let mut all = TABLE.definitions.iter();
+    all.find(|it| *it.group == *group && *it.kind == *kind && *it.version == *version)
+        .map(|it| &it.schema)
+}
+
+/// The version of a kind that fulfils the newest contract: of each kind the one that is stored.
+pub fn contract_version(group: &str, kind: &str) -> Option<&'static str> {
+    let mut all = TABLE.definitions.iter();
+    all.find(|it| *it.group == *group && *it.kind == *kind && it.serving.stored)
+        .map(|it| &*it.version)
+}
+
+/// The conversion webhook of a kind's provider. (CAPI v1.14: config/crd/patches of the providers)
+fn conversion(definition: &ResourceDefinition) -> Conversion {
+    let prefix = match provider(definition) {
+        "cluster-api" => "capi",
+        "bootstrap-kubeadm" => "capi-kubeadm-bootstrap",
+        "control-plane-kubeadm" => "capi-kubeadm-control-plane",
+        "infrastructure-docker" => "capd",
+        // Has one version only.
+        _ => return Conversion::None,
+    };
+    Conversion::Webhook(Arc::new(WebhookConversion {
+        definition: format!("{}.{}", definition.plural, definition.group).into(),
+        review_versions: vec!["v1".into()],
+        client_config: json!({"service": {
+            "name": format!("{prefix}-webhook-service"),
+            "namespace": format!("{prefix}-system"),
+            "path": "/convert",
+            "port": 443,
+        }}),
+    }))
+}
+
+/// The value of the label `cluster.x-k8s.io/provider`.
+fn provider(definition: &ResourceDefinition) -> &'static str {
+    match &*definition.group {
+        "bootstrap.cluster.x-k8s.io" => "bootstrap-kubeadm",
+        "controlplane.cluster.x-k8s.io" => "control-plane-kubeadm",
+        "infrastructure.cluster.x-k8s.io" if definition.plural.starts_with("inmemory") => {
+            "infrastructure-in-memory"
+        }
+        "infrastructure.cluster.x-k8s.io" => "infrastructure-docker",
+        _ => "cluster-api",
+    }
 }
 
 /// Labels of a kind's CustomResourceDefinition: the provider, and for kinds that are referred to
 /// by contract, the versions that fulfil each contract. (CAPI v1.14: config/crd and
 /// config/default of the providers; v1.6 for the in-memory kinds)
 pub fn labels(definition: &ResourceDefinition) -> BTreeMap<String, String> {
-    let in_memory = definition.plural.starts_with("inmemory");
-    let provider = match &*definition.group {
-        "bootstrap.cluster.x-k8s.io" => "bootstrap-kubeadm",
-        "controlplane.cluster.x-k8s.io" => "control-plane-kubeadm",
-        "infrastructure.cluster.x-k8s.io" if in_memory => "infrastructure-in-memory",
-        "infrastructure.cluster.x-k8s.io" => "infrastructure-docker",
-        _ => "cluster-api",
-    };
+    let provider = provider(definition);
     let contracts: &[(&str, &str)] = match provider {
         "cluster-api" => &[],
         "infrastructure-in-memory" => &[("cluster.x-k8s.io/v1beta1", "v1alpha1")],
@@ -74,7 +102,10 @@ pub fn labels(definition: &ResourceDefinition) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::machinery::crd;
     use crate::machinery::schema::{ListType, NodeType};
 
     fn definition(plural: &str) -> ResourceDefinition {
@@ -83,12 +114,48 @@ mod tests {
     }
 
     #[test]
-    fn all_served_kinds_are_in_the_table() {
-        assert_eq!(definitions().len(), SERVED.len());
-        assert!(definitions().iter().all(|one| one.origin == Origin::Custom && one.namespaced));
-        let versions: Vec<_> = definitions().iter().map(|one| one.version.clone()).collect();
-        assert_eq!(versions.iter().filter(|version| &***version == "v1alpha1").count(), 4);
-        assert_eq!(versions.iter().filter(|version| &***version == "v1beta2").count(), 12);
+    fn every_kind_is_served_in_every_version() {
+        let all = definitions();
+        assert!(all.iter().all(|one| one.origin == Origin::Custom && one.serving.served));
+        assert!(all.iter().all(|one| one.namespaced != (&*one.kind == "ExtensionConfig")));
+        let count = |version: &str| all.iter().filter(|one| &*one.version == version).count();
+        assert_eq!([count("v1alpha1"), count("v1beta1"), count("v1beta2")], [7, 20, 23]);
+        for one in all.iter().filter(|one| one.serving.stored) {
+            let stored = if one.plural.starts_with("inmemory") { "v1alpha1" } else { "v1beta2" };
+            assert_eq!(&*one.version, stored, "{}", one.kind);
+        }
+        let spokes = all.iter().filter(|one| !one.serving.stored);
+        assert!(spokes.clone().all(|one| one.strategy.convert.is_some()));
+        let spared: Vec<&str> =
+            spokes.filter(|one| one.serving.deprecation.is_none()).map(|one| &*one.kind).collect();
+        assert_eq!(spared, ["IPAddressClaim", "IPAddress"], "v1alpha1 is not called deprecated");
+    }
+
+    #[test]
+    fn definitions_list_all_versions_as_upstreams_do() {
+        let all = definitions();
+        let clusters: Vec<_> = all.iter().filter(|one| &*one.plural == "clusters").collect();
+        let mut crd = crd::manifest(&clusters, &labels(clusters[0]));
+        crd["status"]["storedVersions"] = json!(["v1beta2"]);
+        let versions = crd["spec"]["versions"].as_array().expect("versions");
+        let facts: Vec<_> = versions
+            .iter()
+            .map(|it| (&it["name"], &it["served"], &it["storage"], &it["deprecated"]))
+            .collect();
+        let (yes, no, none) = (&json!(true), &json!(false), &Value::Null);
+        let names = (&json!("v1beta1"), &json!("v1beta2"));
+        assert_eq!(facts, [(names.0, yes, no, yes), (names.1, yes, yes, none)]);
+        assert_eq!(versions[0]["deprecationWarning"], Value::Null, "kube's own words do");
+        assert_eq!(
+            clusters[1].serving.deprecation.as_deref(),
+            Some(
+                "cluster.x-k8s.io/v1beta1 Cluster is deprecated; use cluster.x-k8s.io/v1beta2 \
+                  Cluster"
+            )
+        );
+        let service = &crd["spec"]["conversion"]["webhook"]["clientConfig"]["service"];
+        assert_eq!(service["name"], "capi-webhook-service");
+        assert_eq!(crd::validate(&crd, None), []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `infrastructure.cluster.x-k8s.io`: `Dev*` v1beta2 and the older `InMemory*` v1alpha1.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -81,6 +82,13 @@ pub struct DevMachine {
 
 namespaced_kind!(DevMachine, "infrastructure.cluster.x-k8s.io", "v1beta2", "devmachines");
 
+api_struct! {
+    /// Observed state of a DevMachineTemplate.
+    DevMachineTemplateStatus {
+        /// What its machines can hold.
+        capacity: BTreeMap<String, String>,
+    }
+}
 api_struct! {
     /// Desired state of a DevMachine.
     DevMachineSpec {
@@ -185,6 +193,9 @@ pub struct DevMachineTemplate {
     pub metadata: ObjectMeta,
     /// Desired state.
     pub spec: DevMachineTemplateSpec,
+    /// Observed state.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub status: Option<DevMachineTemplateStatus>,
 }
 
 namespaced_kind!(

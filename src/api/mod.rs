@@ -4,10 +4,18 @@
 
 #[macro_use]
 mod resource;
+mod additions;
+pub mod addons;
 pub mod bootstrap;
 pub mod conditions;
 pub mod controlplane;
+pub mod conversion;
 pub mod core;
 pub mod definitions;
+pub mod drain;
+pub mod health_check;
 pub mod infrastructure;
+pub mod pools;
+pub mod runtime;
 pub mod strategy;
+pub mod topology;

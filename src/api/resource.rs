@@ -3,9 +3,22 @@
 /// Implements `kube::Resource` for a namespaced kind with a `metadata` field.
 macro_rules! namespaced_kind {
     ($type:ident, $group:literal, $version:literal, $plural:literal) => {
+        api_kind!($type, $group, $version, $plural, NamespaceResourceScope);
+    };
+}
+
+/// The same for a kind of the whole cluster.
+macro_rules! cluster_kind {
+    ($type:ident, $group:literal, $version:literal, $plural:literal) => {
+        api_kind!($type, $group, $version, $plural, ClusterResourceScope);
+    };
+}
+
+macro_rules! api_kind {
+    ($type:ident, $group:literal, $version:literal, $plural:literal, $scope:ident) => {
         impl kube::Resource for $type {
             type DynamicType = ();
-            type Scope = kube::core::NamespaceResourceScope;
+            type Scope = kube::core::$scope;
 
             fn kind(_: &()) -> std::borrow::Cow<'_, str> {
                 stringify!($type).into()

@@ -67,7 +67,10 @@ pub use counters::Counts;
 pub use profile::{Profile, ResourceSet};
 pub use request::{InProcess, RequestInfo};
 pub use server::{ApiServer, OnCommit, Options};
-pub use webhook::{ServiceUrl, ServiceUrls, ServiceUrlsError};
+pub use webhook::{HookCaller, ServiceUrl, ServiceUrls, ServiceUrlsError};
 pub use write::Template;
 
 pub(crate) use answer::{json_response, status_response};
+#[cfg(test)]
+pub(crate) use webhook::test_server;
+pub(crate) use webhook::{HookAnswer, HookCallError, HookRequest};

@@ -122,6 +122,12 @@ async fn store(
         return Err(Status::invalid("autoscaling", "Scale", name, vec![cause]));
     }
     let mut object = conversion::tree(call.server, &call.resource, &entry).await?;
+    if let Some(check) = call.resource.definition.strategy.validate_scale {
+        check(&scale, &object).map_err(|message| {
+            let reason = "Forbidden".to_owned();
+            Box::new(Status { code: 403, reason, message, details: None })
+        })?;
+    }
     set(&mut object, &paths.spec_replicas, replicas.into());
     let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     object["metadata"]["resourceVersion"] = version.into();

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::get::Get;
+use super::verbs::Verb;
 use crate::playground::{Provider, Selection, ServiceUrl};
 
 /// A developer playground for Cluster API in one executable.
@@ -25,7 +27,7 @@ pub enum Command {
     Up(Up),
     /// Create objects in the running playground.
     Create(Create),
-    /// Show clusters, machines or control planes of the running playground.
+    /// Show objects of the running playground.
     Get(Get),
     /// Delete objects of the running playground.
     Delete(Delete),
@@ -36,8 +38,68 @@ pub enum Command {
     /// Run one API server in the place of kube-apiserver, with its flags (see `--help`).
     #[command(disable_help_flag = true)]
     Apiserver(Apiserver),
+    /// Look ahead at what a change of ClusterClasses, templates or Clusters would do.
+    Topology(Topology),
+    /// List the manifests that come with capim, or print one: ClusterClasses and clusters.
+    Examples(Examples),
+    /// Verbs beyond starting a playground and filling it.
+    #[command(flatten)]
+    Verb(Verb),
     /// Print the versions of capim and of what it emulates.
     Version,
+}
+
+/// `capim topology`.
+#[derive(Debug, Args)]
+pub struct Topology {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: TopologyVerb,
+}
+
+/// `capim topology VERB`.
+#[derive(Debug, Subcommand)]
+pub enum TopologyVerb {
+    /// Print what applying files would create, patch, delete and roll out, without doing it. Exits
+    /// with 0 if nothing would happen, with 7 if something would.
+    Plan(TopologyPlan),
+}
+
+/// `capim topology plan`.
+#[derive(Debug, Args)]
+pub struct TopologyPlan {
+    /// Changed ClusterClasses, templates and Clusters: a file, a directory, or `-` (repeatable).
+    #[arg(short = 'f', long = "file", value_name = "FILE|DIR|-", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Output format.
+    #[arg(short = 'o', long, value_enum, default_value_t = PlanFormat::Summary)]
+    pub output: PlanFormat,
+    /// From the files alone, without a running playground: everything in them is new.
+    #[arg(long)]
+    pub offline: bool,
+    /// Which playground, and where in it.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// One line an object.
+    Summary,
+    /// With the fields that change.
+    Diff,
+    /// JSON.
+    Json,
+}
+
+/// `capim examples`.
+#[derive(Debug, Args)]
+#[command(after_help = "Try `capim examples instant | kubectl apply -f -`.")]
+pub struct Examples {
+    /// Which example to print; all are listed without it.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `capim up`.
@@ -122,9 +184,12 @@ impl Up {
 /// A provider by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProviderName {
-    /// Clusters, Machines, MachineSets and MachineDeployments.
+    /// Clusters, Machines, MachineSets, MachineDeployments, MachinePools, and the add-ons.
     #[value(name = "core", alias = "cluster-api")]
     Core,
+    /// ClusterResourceSets alone.
+    #[value(name = "addons", alias = "cluster-resource-set")]
+    Addons,
     /// KubeadmConfigs.
     #[value(name = "kubeadm-bootstrap", aliases = ["bootstrap-kubeadm", "cabpk"])]
     KubeadmBootstrap,
@@ -143,7 +208,9 @@ impl ProviderName {
     /// What the name stands for.
     pub fn providers(self) -> &'static [Provider] {
         match self {
-            Self::Core => &[Provider::Core],
+            // Upstream's core manager runs the add-ons, too: never both that one and ours.
+            Self::Core => &[Provider::Core, Provider::Addons],
+            Self::Addons => &[Provider::Addons],
             Self::KubeadmBootstrap => &[Provider::KubeadmBootstrap],
             Self::KubeadmControlPlane => &[Provider::KubeadmControlPlane],
             Self::Infra => &[Provider::Infra],
@@ -314,50 +381,6 @@ pub struct Target {
     pub namespace: String,
 }
 
-/// `capim get`.
-#[derive(Debug, Args)]
-pub struct Get {
-    /// What to show.
-    #[arg(value_enum)]
-    pub kind: GetKind,
-    /// Only the object of this name.
-    pub name: Option<String>,
-    /// All namespaces.
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// Output format.
-    #[arg(short = 'o', long, value_enum, default_value_t = GetFormat::Table)]
-    pub output: GetFormat,
-    /// Which playground, and where in it.
-    #[command(flatten)]
-    pub target: Target,
-}
-
-/// Kinds that `capim get` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GetKind {
-    /// Clusters.
-    #[value(name = "clusters", aliases = ["cluster", "cl"])]
-    Clusters,
-    /// Machines.
-    #[value(name = "machines", aliases = ["machine", "ma"])]
-    Machines,
-    /// Control planes.
-    #[value(name = "kcp", aliases = ["kubeadmcontrolplanes", "kubeadmcontrolplane"])]
-    Kcp,
-}
-
-/// Output of `capim get`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GetFormat {
-    /// A table for people.
-    Table,
-    /// One name a line, as kind/name.
-    Name,
-    /// The objects as a JSON List.
-    Json,
-}
-
 /// `capim delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
@@ -414,7 +437,7 @@ pub struct Apiserver {
     pub arguments: Vec<String>,
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     crate::machinery::duration::parse(text)
 }
 
@@ -449,7 +472,7 @@ fn parse_ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
-fn parse_control_planes(text: &str) -> Result<u32, String> {
+pub(super) fn parse_control_planes(text: &str) -> Result<u32, String> {
     let count: u32 = text.parse().map_err(|error| format!("{error}"))?;
     if count.is_multiple_of(2) || count > 9 {
         return Err(
@@ -510,11 +533,14 @@ mod tests {
         assert_eq!(external, [Provider::KubeadmControlPlane, Provider::Infra]);
         let external = parse(&["--providers", "core"]).unwrap();
         assert_eq!(external.len(), 3);
-        assert_eq!(parse(&["--external", "all"]).unwrap().len(), 4);
+        assert_eq!(parse(&["--external", "addons"]).unwrap(), [Provider::Addons]);
+        let external = parse(&["--external", "core"]).unwrap();
+        assert_eq!(external, [Provider::Core, Provider::Addons]);
+        assert_eq!(parse(&["--external", "all"]).unwrap().len(), 5);
         assert_eq!(parse(&["--providers", "all"]).unwrap(), []);
         let error = parse(&["--external", "kubeadm-controlplane"]).unwrap_err().to_string();
         assert!(error.contains("'kubeadm-control-plane'"), "{error}");
-        assert!(error.contains("possible values: core, kubeadm-bootstrap,"), "{error}");
+        assert!(error.contains("possible values: core, addons,"), "{error}");
         assert!(parse(&["--providers", "core", "--external", "infra"]).is_err());
     }
 

@@ -11,6 +11,15 @@ pub(super) async fn run(
     kubeconfig: &Path,
     url: &str,
 ) -> Result<ExitCode, CliError> {
+    run_with(command, kubeconfig, &[("CAPIM_API", url.to_owned())]).await
+}
+
+/// The same with other variables.
+pub(super) async fn run_with(
+    command: &[String],
+    kubeconfig: &Path,
+    variables: &[(&str, String)],
+) -> Result<ExitCode, CliError> {
     use std::os::unix::process::ExitStatusExt;
 
     let (program, arguments) =
@@ -18,7 +27,7 @@ pub(super) async fn run(
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
-        .env("CAPIM_API", url)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| {

@@ -35,6 +35,8 @@ pub struct CliError {
     pub message: String,
     /// Further lines: causes and details.
     pub notes: Vec<String>,
+    /// What was probably meant.
+    pub help: Option<String>,
     /// Commands or settings that help.
     pub hints: Vec<String>,
 }
@@ -42,7 +44,14 @@ pub struct CliError {
 impl CliError {
     /// An error without notes and hints.
     pub fn new(code: &'static str, exit: Exit, message: impl Into<String>) -> Self {
-        Self { code, exit, message: message.into(), notes: Vec::new(), hints: Vec::new() }
+        Self {
+            code,
+            exit,
+            message: message.into(),
+            notes: Vec::new(),
+            help: None,
+            hints: Vec::new(),
+        }
     }
 
     /// An error that has no code of its own.
@@ -54,6 +63,13 @@ impl CliError {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// Says what was probably meant.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 
@@ -70,6 +86,9 @@ impl fmt::Display for CliError {
         write!(f, "error[{}]: {}", self.code, printable(&self.message))?;
         for note in &self.notes {
             write!(f, "\n  {}", printable(note))?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {}", printable(help))?;
         }
         for hint in &self.hints {
             write!(f, "\n  hint: {}", printable(hint))?;

@@ -8,7 +8,7 @@ use super::arguments::KubeconfigArguments;
 use super::connection::{connect, kubeconfig_path, request_failed};
 use super::error::{CliError, Exit};
 use super::output;
-use crate::client::ObjectKey;
+use crate::client::{Client, ObjectKey};
 use crate::contract::secrets::Purpose;
 
 pub(super) async fn run(arguments: KubeconfigArguments) -> Result<ExitCode, CliError> {
@@ -20,24 +20,29 @@ pub(super) async fn run(arguments: KubeconfigArguments) -> Result<ExitCode, CliE
                 CliError::other(format!("failed to read {}: {error}", path.display()))
             })?
         }
-        Some(cluster) => {
-            let namespace = &arguments.target.namespace;
-            let key = ObjectKey::new(&**namespace, Purpose::Kubeconfig.secret_name(cluster));
-            let secret: Option<Secret> = client
-                .get(&key)
-                .await
-                .map_err(|error| request_failed("read the kubeconfig", &error))?;
-            let value =
-                secret.and_then(|secret| secret.data).and_then(|mut data| data.remove("value"));
-            value.map(|value| value.0).ok_or_else(|| {
-                let message =
-                    format!("cluster {cluster:?} has no kubeconfig in namespace {namespace:?}");
-                CliError::new("E030", Exit::NotFound, message)
-                    .note("it does not exist, or its control plane was not begun yet")
-                    .hint("capim get clusters -A")
-            })?
-        }
+        Some(cluster) => of_cluster(&client, &arguments.target.namespace, cluster).await?,
     };
     output::write(content)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Kubeconfig of a workload cluster.
+///
+/// # Errors
+/// `E030` if there is none.
+pub(super) async fn of_cluster(
+    client: &Client,
+    namespace: &str,
+    cluster: &str,
+) -> Result<Vec<u8>, CliError> {
+    let key = ObjectKey::new(namespace, Purpose::Kubeconfig.secret_name(cluster));
+    let secret: Option<Secret> =
+        client.get(&key).await.map_err(|error| request_failed("read the kubeconfig", &error))?;
+    let value = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove("value"));
+    value.map(|value| value.0).ok_or_else(|| {
+        let message = format!("cluster {cluster:?} has no kubeconfig in namespace {namespace:?}");
+        CliError::new("E030", Exit::NotFound, message)
+            .note("it does not exist, or its control plane was not begun yet")
+            .hint("capim get clusters -A")
+    })
 }

@@ -6,19 +6,41 @@
 mod apiserver;
 pub mod arguments;
 mod child;
+mod collect;
+mod completion;
 mod connection;
 mod create;
 mod delete;
+mod describe;
+mod doctor;
+mod environment;
 pub mod error;
 mod etcd;
+mod events;
+mod examples;
+mod generate;
 mod get;
+mod get_rows;
 mod kubeconfig;
+mod members;
 mod output;
+mod pause;
 mod provider;
 mod report;
+mod resources;
+mod rollout;
+mod scale;
 mod signals;
+mod suggest;
+mod table;
+mod timeline;
+mod topology;
 mod up;
+mod upgrade;
+mod verbs;
 mod version;
+mod wait;
+mod why;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -26,7 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command, CreateKind, DeleteKind};
+use arguments::{Arguments, Command, CreateKind, DeleteKind, TopologyVerb};
 use error::{CliError, Exit};
 
 /// Runs the executable: parses the arguments, runs the verb and reports its error.
@@ -100,6 +122,11 @@ async fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Kubeconfig(arguments) => kubeconfig::run(arguments).await,
         Command::Provider(arguments) => provider::run(arguments).await,
         Command::Apiserver(raw) => apiserver::run(&raw.arguments).await,
+        Command::Topology(topology) => match topology.verb {
+            TopologyVerb::Plan(plan) => topology::run(plan).await,
+        },
+        Command::Examples(examples) => examples::run(&examples),
+        Command::Verb(verb) => verb.run().await,
         Command::Version => version::run(),
     }
 }

@@ -18,7 +18,7 @@ use crate::playground::{
 use crate::tui;
 
 /// Open files without which not even an empty playground is useful.
-const FILES_MIN: u64 = 128;
+pub(super) const FILES_MIN: u64 = 128;
 
 /// Ports tried when none was asked for.
 const API_PORTS: ApiPort = ApiPort::FirstFree(7443, 7499);

@@ -2,8 +2,10 @@
 //! in-process engine or over the network. The reconcilers know nothing else.
 
 mod cluster_cache;
+mod discovery;
 mod error;
 mod key;
+mod preview;
 mod raw;
 mod target;
 mod transport;
@@ -11,8 +13,11 @@ mod verbs;
 mod written;
 
 pub use cluster_cache::{ClusterCache, EtcdMember, EtcdStatus, RemoteCluster};
+pub use discovery::ServedResource;
 pub use error::ClientError;
 pub use key::ObjectKey;
+pub use preview::{Preview, Tried};
+pub use raw::WatchEvents;
 pub(crate) use target::{Target, percent_encode};
 pub use transport::Client;
 pub(crate) use transport::{AnswerBody, Call};

@@ -1,6 +1,9 @@
 //! Requests by path, and trying an apply: for callers that meet kinds only at run time.
 
-use http::Method;
+use bytes::BytesMut;
+use http::{Method, Request, header};
+use http_body_util::BodyExt;
+use kube::client::Body;
 use kube::core::ApiResource;
 use serde_json::Value;
 
@@ -29,6 +32,50 @@ impl Client {
             lines += piece?.iter().filter(|byte| **byte == b'\n').count();
         }
         Ok(lines)
+    }
+
+    /// GET of any path in a representation of one's choice, e.g. a Table.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn get_json_as(&self, path: &str, accept: &str) -> Result<Value, ClientError> {
+        let body = self.open_as(path, accept).await?;
+        decode(path, &body.collect().await?.to_bytes())
+    }
+
+    /// Opens a watch; `path` carries `watch=1` and the rest of the question.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn watch_as(&self, path: &str, accept: &str) -> Result<WatchEvents, ClientError> {
+        let body = self.open_as(path, accept).await?;
+        Ok(WatchEvents { path: path.to_owned(), body, buffer: BytesMut::new() })
+    }
+
+    async fn open_as(&self, path: &str, accept: &str) -> Result<Body, ClientError> {
+        let request = Request::get(path).header(header::ACCEPT, accept).body(Body::empty());
+        let request = request
+            .map_err(|error| ClientError::Transport(Box::new(kube::Error::HttpError(error))))?;
+        let (parts, body) = self.kube().send(request).await?.into_parts();
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            return Err(ClientError::from_answer(parts.status, &body.collect().await?.to_bytes()));
+        }
+        Ok(body)
+    }
+
+    /// JSON merge patch of any path.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn merge_patch_json(&self, path: &str, patch: &Value) -> Result<Value, ClientError> {
+        let call = Call {
+            method: Method::PATCH,
+            uri: format!("{path}?{}", self.field_manager_parameter()),
+            content_type: Some("application/merge-patch+json"),
+            body: encode(path, patch)?,
+        };
+        let bytes = self.send(call).await?;
+        decode(path, &bytes)
     }
 
     /// POST of an object to a collection's path.
@@ -65,6 +112,41 @@ impl Client {
         };
         let bytes = self.send(call).await?;
         decode(&path, &bytes)
+    }
+}
+
+/// The longest event that a watch accepts, well above the largest object.
+const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// Events of a watch, one JSON object each, with `type` and `object`.
+pub struct WatchEvents {
+    path: String,
+    body: Body,
+    /// What has arrived of the next event.
+    buffer: BytesMut,
+}
+
+impl WatchEvents {
+    /// The next event; `None` when the server ends the watch.
+    ///
+    /// # Errors
+    /// When the connection breaks or what arrives is no event.
+    pub async fn next(&mut self) -> Option<Result<Value, ClientError>> {
+        let mut scanned = 0;
+        loop {
+            if let Some(end) = self.buffer[scanned..].iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(scanned + end + 1);
+                return Some(decode(&self.path, &line));
+            }
+            scanned = self.buffer.len();
+            if scanned > EVENT_BYTES_MAX {
+                return Some(Err(ClientError::transport("an event of the watch is too long")));
+            }
+            match self.body.frame().await? {
+                Ok(frame) => self.buffer.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
     }
 }
 

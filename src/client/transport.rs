@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt;
 
-use super::ClientError;
 use super::target::percent_encode;
+use super::{ClientError, Preview};
 use crate::apiserver::serve::in_process;
 use crate::apiserver::{ApiServer, Identity, InProcess};
 
@@ -30,6 +30,8 @@ pub struct Client {
 enum Lane {
     Local(Arc<Local>),
     Kube(Arc<kube::Client>),
+    /// Writes are tried, not done.
+    Preview(Arc<Preview>, Box<Client>),
 }
 
 /// An engine of this process and who speaks to it.
@@ -66,6 +68,13 @@ impl Client {
     pub fn in_process(server: &ApiServer, identity: Identity, field_manager: &str) -> Self {
         let local = Local { server: server.clone(), identity, kube: OnceLock::new() };
         Self { lane: Lane::Local(Arc::new(local)), field_manager: field_manager.into() }
+    }
+
+    /// A client whose writes go through a preview.
+    pub(super) fn previewing(preview: &Arc<Preview>) -> Self {
+        let server = preview.server().clone();
+        let field_manager = server.field_manager.clone();
+        Self { lane: Lane::Preview(preview.clone(), Box::new(server)), field_manager }
     }
 
     /// A client of the current context of a kubeconfig file, over the network.
@@ -112,6 +121,7 @@ impl Client {
         match &self.lane {
             Lane::Kube(kube) => kube,
             Lane::Local(local) => local.kube.get_or_init(|| local.to_kube()),
+            Lane::Preview(_, server) => server.kube(),
         }
     }
 
@@ -120,13 +130,18 @@ impl Client {
         match (&self.lane, &other.lane) {
             (Lane::Local(one), Lane::Local(two)) => Arc::ptr_eq(one, two),
             (Lane::Kube(one), Lane::Kube(two)) => Arc::ptr_eq(one, two),
-            (Lane::Local(_), Lane::Kube(_)) | (Lane::Kube(_), Lane::Local(_)) => false,
+            (Lane::Preview(one, _), Lane::Preview(two, _)) => Arc::ptr_eq(one, two),
+            (Lane::Local(_) | Lane::Kube(_) | Lane::Preview(..), _) => false,
         }
     }
 
     /// Whether requests leave the process, so that a connection may die unnoticed.
     pub(crate) fn is_remote(&self) -> bool {
-        matches!(self.lane, Lane::Kube(_))
+        match &self.lane {
+            Lane::Kube(_) => true,
+            Lane::Local(_) => false,
+            Lane::Preview(_, server) => server.is_remote(),
+        }
     }
 
     /// The `fieldManager` query parameter of this client's writes.
@@ -145,6 +160,10 @@ impl Client {
                 request.extensions_mut().insert(local.identity.clone());
                 request.extensions_mut().insert(InProcess);
                 Box::pin(local.server.handle(request)).await.map(AnswerBody::Local)
+            }
+            Lane::Preview(preview, _) => {
+                let bytes = Box::pin(preview.send(call)).await?;
+                return Ok(AnswerBody::Local(Body::from(bytes)));
             }
             Lane::Kube(kube) => {
                 let request = call.into_request(kube::client::Body::from)?;

@@ -95,6 +95,27 @@ impl Client {
         Ok(list.items)
     }
 
+    /// Lists objects of a kind known only at run time, as [`Client::list`].
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn list_dynamic(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        label_selector: &str,
+    ) -> Result<Vec<Value>, ClientError> {
+        let target = Target::from_resource(resource);
+        let mut uri = target.collection_path(namespace);
+        if !label_selector.is_empty() {
+            uri.push_str("?labelSelector=");
+            uri.push_str(&percent_encode(label_selector));
+        }
+        let bytes = self.send(Call::read(uri)).await?;
+        let list: List<Value> = decode(&target, &ObjectKey::new(namespace, "list"), &bytes)?;
+        Ok(list.items)
+    }
+
     /// Creates an object. apiVersion and kind are filled in from the type.
     ///
     /// # Errors

@@ -25,6 +25,10 @@ pub const PAUSED: &str = "cluster.x-k8s.io/paused";
 pub const CLONED_FROM_NAME: &str = "cluster.x-k8s.io/cloned-from-name";
 /// Annotation: group and kind of that template.
 pub const CLONED_FROM_GROUP_KIND: &str = "cluster.x-k8s.io/cloned-from-groupkind";
+/// Annotation: an autoscaler decides about the replicas.
+pub const REPLICAS_MANAGED_BY: &str = "cluster.x-k8s.io/replicas-managed-by";
+/// Finalizer of MachinePools.
+pub const MACHINE_POOL_FINALIZER: &str = "machinepool.cluster.x-k8s.io";
 /// Label: name of the MachinePool.
 pub const POOL_NAME: &str = "cluster.x-k8s.io/pool-name";
 /// Label: an external controller watches objects with this filter value.
@@ -46,6 +50,22 @@ pub const CERTIFICATES_EXPIRY: &str = "machine.cluster.x-k8s.io/certificates-exp
 pub const DISABLE_MACHINE_CREATE: &str = "cluster.x-k8s.io/disable-machine-create";
 /// Annotation: remediation of a Machine is wanted.
 pub const REMEDIATE_MACHINE: &str = "cluster.x-k8s.io/remediate-machine";
+/// Annotation: health checks leave a Machine alone.
+pub const SKIP_REMEDIATION: &str = "cluster.x-k8s.io/skip-remediation";
+/// Annotation: the Machine is being updated in place.
+pub const UPDATE_IN_PROGRESS: &str =
+    "in-place-updates.internal.cluster.x-k8s.io/update-in-progress";
+/// Annotation: the Machine came from another MachineSet and is not counted by its new one yet.
+pub const PENDING_ACKNOWLEDGE_MOVE: &str =
+    "in-place-updates.internal.cluster.x-k8s.io/pending-acknowledge-move";
+/// Annotation of a MachineSet: Machines that came and are counted.
+pub const ACKNOWLEDGED_MOVE: &str = "in-place-updates.internal.cluster.x-k8s.io/acknowledged-move";
+/// Annotation of a MachineSet: where its surplus goes instead of being deleted.
+pub const MOVE_MACHINES_TO: &str =
+    "in-place-updates.internal.cluster.x-k8s.io/move-machines-to-machineset";
+/// Annotation of a MachineSet: MachineSets that it takes Machines from.
+pub const RECEIVE_MACHINES_FROM: &str =
+    "in-place-updates.internal.cluster.x-k8s.io/receive-machines-from-machinesets";
 /// Annotation: preflight checks of a MachineSet that are skipped, separated by commas.
 pub const SKIP_PREFLIGHT_CHECKS: &str = "machineset.cluster.x-k8s.io/skip-preflight-checks";
 /// Annotation: revision of a MachineSet or MachineDeployment.

@@ -3,7 +3,11 @@
 //!
 //! Randomness comes in as a number drawn from the run's seed, so that names repeat with the seed.
 
+use serde_json::json;
+
+use crate::machinery::gotemplate::{Options, Template};
 pub use crate::machinery::names::label_value;
+use crate::machinery::status::quote;
 
 /// Characters of generated suffixes: no vowels and nothing that is easily confused.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -27,39 +31,28 @@ pub fn generate(base: &str, random: u64) -> String {
     format!("{}{}", cut(base, NAME_MAX - SUFFIX_LEN), suffix(random))
 }
 
-/// A name that a naming template gives, such as `{{ .machineSet.name }}-{{ .random }}`. `values`
-/// maps paths without the leading dot to text; `random` is known beyond them. A name over 63 bytes
-/// is cut and gets a random suffix.
+/// A name that a naming template gives, such as `{{ .machineSet.name }}-{{ .random }}`: a Go
+/// template with Go's own functions. `values` maps paths without the leading dot to text; `random`
+/// is known beyond them. A name over 63 bytes is cut and gets a random suffix.
 ///
 /// # Errors
-/// What is wrong with the template: an action other than a known path.
+/// What is wrong with the template, in upstream's words.
 pub fn from_template(
     template: &str,
     values: &[(&str, &str)],
     random: u64,
 ) -> Result<String, String> {
-    let drawn = suffix(random);
-    let mut name = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        name.push_str(before);
-        let Some((action, after)) = after.split_once("}}") else {
-            return Err(format!("unclosed action in naming template {template:?}"));
-        };
-        rest = after;
-        let path = action.trim_matches('-').trim();
-        let value = match path.strip_prefix('.') {
-            Some("random") => drawn.as_str(),
-            Some(path) => values
-                .iter()
-                .find(|(known, _)| *known == path)
-                .map(|(_, value)| *value)
-                .ok_or_else(|| format!("map has no entry for key {path:?}"))?,
-            None => return Err(format!("unsupported action {path:?} in naming template")),
-        };
-        name.push_str(value);
+    let mut data = json!({"random": suffix(random)});
+    for (path, value) in values {
+        match path.split_once('.') {
+            Some((object, field)) => data[object][field] = json!(value),
+            None => data[path] = json!(value),
+        }
     }
-    name.push_str(rest);
+    let options = Options { has_sprig: false, requires_keys: true };
+    let parsed = Template::parse_with("template name generator", template, options)
+        .map_err(|error| format!("parsing template {}: {error}", quote(template)))?;
+    let mut name = parsed.execute(&data).map_err(|error| format!("rendering template: {error}"))?;
     if name.len() > NAME_MAX {
         name = generate(&name, random);
     }
@@ -105,6 +98,8 @@ mod tests {
         assert_eq!(name, format!("md-abc-{}", suffix(7)));
         assert!(from_template("{{ .nope }}", &values, 7).is_err());
         assert!(from_template("{{ trim .cluster.name }}", &values, 7).is_err());
+        let template = "{{ printf \"%.2s\" .machineSet.name }}{{ if .random }}-x{{ end }}";
+        assert_eq!(from_template(template, &values, 7).as_deref(), Ok("md-x"));
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub struct ContractSpec {
     /// Machine: provider id.
     #[serde(rename = "providerID")]
     pub provider_id: String,
+    /// Machine pool: provider ids of its machines.
+    #[serde(rename = "providerIDList")]
+    pub provider_id_list: Vec<String>,
     /// Machine: failure domain where the older contract keeps it.
     pub failure_domain: String,
     /// Cluster and control plane: where the API server answers.
@@ -110,6 +113,8 @@ pub struct ContractStatus {
     pub selector: String,
     /// Machine: the provider may take it back at any time.
     pub interruptible: Option<bool>,
+    /// Machine pool: kind of the infrastructure of its machines.
+    pub infrastructure_machine_kind: String,
     /// Control plane: managed elsewhere.
     pub external_managed_control_plane: Option<bool>,
 }

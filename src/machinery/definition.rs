@@ -153,10 +153,75 @@ pub type DefaultObject = fn(&mut Value, Option<&Value>);
 /// Checks the first object; the second one is the old object, `None` on create.
 pub type ValidateObject = fn(&Value, Option<&Value>) -> Vec<Cause>;
 
+/// Checks a Scale against the object that it scales. The error is the whole message of the refusal.
+pub type ValidateScale = fn(scale: &Value, object: &Value) -> Result<(), String>;
+
 /// Makes an object of the first version one of the second, apiVersion included. What the second
 /// version cannot say is for the kind to keep (Cluster API does in an annotation). The error is a
 /// text for people.
 pub type ConvertObject = fn(&mut Value, from: &str, to: &str) -> Result<(), String>;
+
+/// Other objects, for rules that look at them: in the version in which they are stored.
+pub trait Objects {
+    /// An object by its kind, namespace and name.
+    fn get(&self, kind: ObjectKind<'_>, namespace: &str, name: &str) -> Option<Value>;
+    /// All objects of a kind in a namespace, or everywhere, by namespace and name.
+    fn list(&self, kind: ObjectKind<'_>, namespace: Option<&str>) -> Vec<Value>;
+}
+
+/// A kind without its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectKind<'a> {
+    /// API group.
+    pub group: &'a str,
+    /// Kind.
+    pub kind: &'a str,
+}
+
+/// What rules that look at other objects say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Why the object is refused.
+    pub causes: Vec<Cause>,
+    /// Texts of `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+/// Fills in what depends on other objects; causes refuse the write.
+pub type DefaultAmong = fn(&mut Value, Option<&Value>, &dyn Objects) -> Vec<Cause>;
+
+/// Checks an object among others; the second object is the old one, `None` on create.
+pub type ValidateAmong = fn(&Value, Option<&Value>, &dyn Objects) -> Verdict;
+
+/// Why an object cannot be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletionRefusal {
+    /// Name of the webhook that says so upstream.
+    pub webhook: &'static str,
+    /// What it says.
+    pub why: String,
+}
+
+/// A kind of which the rules of an object want to see changes before they run.
+pub type AwaitKind = fn(&Value, &dyn Objects) -> Option<ObjectKind<'static>>;
+
+/// Why an object cannot be deleted, if so.
+pub type RefuseDeletion = fn(&Value, &dyn Objects) -> Option<DeletionRefusal>;
+
+/// Rules of a kind that look at other objects. They run for writes of whole objects, not of
+/// subresources, and what they see may change before the write is done, as with webhooks.
+#[derive(Debug, Default)]
+pub struct Among {
+    /// Kind of an object that the rules want to see settled before they run: as long as the
+    /// function answers with it, a write waits for changes of that kind, for a short time.
+    pub awaits: Option<AwaitKind>,
+    /// Runs after [`Strategy::default`].
+    pub default: Option<DefaultAmong>,
+    /// Runs with [`Strategy::validate`].
+    pub validate: Option<ValidateAmong>,
+    /// Runs before an object is marked or removed.
+    pub delete: Option<RefuseDeletion>,
+}
 
 /// What a kind does beyond its schema. Plain functions, so that a definition stays data.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,6 +230,10 @@ pub struct Strategy {
     pub default: Option<DefaultObject>,
     /// Checks rules beyond the schema; an empty vector accepts.
     pub validate: Option<ValidateObject>,
+    /// Checks a Scale before it is written into an object.
+    pub validate_scale: Option<ValidateScale>,
     /// Converts between any two versions of the kind; all its versions carry the same function.
     pub convert: Option<ConvertObject>,
+    /// Rules that look at other objects.
+    pub among: Option<&'static Among>,
 }

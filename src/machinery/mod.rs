@@ -3,12 +3,15 @@
 
 pub mod builtin;
 pub mod cel;
+pub mod corefile;
 pub mod crd;
 pub mod definition;
 pub mod duration;
+pub mod envsubst;
 pub mod field_path;
 #[cfg(test)]
 mod fuzz_tests;
+pub mod gotemplate;
 pub mod gvk;
 pub mod jsonpath;
 pub mod kubeadm;
@@ -27,6 +30,7 @@ pub mod schema;
 pub mod selector;
 #[cfg(test)]
 mod selector_model_tests;
+pub mod semver;
 pub mod spdy;
 pub mod status;
 pub mod table;

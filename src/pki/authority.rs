@@ -35,8 +35,20 @@ impl CertificateAuthority {
     /// # Errors
     /// [`PkiError::Make`] when key or certificate cannot be made.
     pub fn generate(common_name: &str, algorithm: KeyAlgorithm) -> Result<Self, PkiError> {
+        Self::generate_for(common_name, algorithm, AUTHORITY_VALIDITY)
+    }
+
+    /// The same with another life.
+    ///
+    /// # Errors
+    /// [`PkiError::Make`] when key or certificate cannot be made.
+    pub fn generate_for(
+        common_name: &str,
+        algorithm: KeyAlgorithm,
+        validity: Duration,
+    ) -> Result<Self, PkiError> {
         let pair = key::generate(algorithm)?;
-        let mut params = params(common_name, &[], AUTHORITY_VALIDITY)?;
+        let mut params = params(common_name, &[], validity)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![
             KeyUsagePurpose::KeyEncipherment,

@@ -1,6 +1,7 @@
 //! Certificate authorities, leaf certificates, keys and kubeconfigs. Always in wall time.
 
 mod authority;
+mod digest;
 mod key;
 mod kubeconfig;
 mod pem;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use authority::CertificateAuthority;
+pub use digest::sha256_hex;
 pub use key::generate_key_pem;
 pub use kubeconfig::Kubeconfig;
 pub use pem::{PemBlock, pem_blocks};

@@ -115,6 +115,25 @@ impl Applier {
         Ok(())
     }
 
+    /// What the objects would be after an apply, with their resources.
+    ///
+    /// # Errors
+    /// The first object that is refused.
+    pub async fn dry_run(
+        &self,
+        namespace: &str,
+        manifests: &[Manifest],
+    ) -> Result<Vec<(ApiResource, Value)>, ApplyError> {
+        let mut all = Vec::new();
+        for manifest in manifests {
+            let (manifest, resource, object) = self.prepare(manifest, namespace)?;
+            let applied = self.client.apply_dry_run(resource, &object).await;
+            let applied = applied.map_err(|error| refused(manifest, error))?;
+            all.push((resource.clone(), applied));
+        }
+        Ok(all)
+    }
+
     fn prepare<'a>(
         &'a self,
         manifest: &'a Manifest,

@@ -33,7 +33,7 @@ pub(super) async fn seed(
 ) -> Result<(), ClientError> {
     let now = format!("{:.0}", clock.now());
     create(client, &ApiResource::erase::<CustomResourceDefinition>(&()), &definition()).await?;
-    for provider in Provider::ALL {
+    for provider in Provider::MANAGERS {
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -151,7 +151,7 @@ fn definition() -> Value {
 /// A provider's entry in the inventory.
 fn entry(provider: Provider) -> Value {
     let (name, kind) = match provider {
-        Provider::Core => ("cluster-api", "CoreProvider"),
+        Provider::Core | Provider::Addons => ("cluster-api", "CoreProvider"),
         Provider::KubeadmBootstrap => ("kubeadm", "BootstrapProvider"),
         Provider::KubeadmControlPlane => ("kubeadm", "ControlPlaneProvider"),
         Provider::Infra => ("docker", "InfrastructureProvider"),

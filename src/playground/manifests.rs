@@ -77,8 +77,48 @@ pub enum ManifestError {
 /// `capim up -f examples/quick-start.yaml` works from any directory.
 const EXAMPLES: &[(&str, &str)] = &[
     ("examples/quick-start.yaml", include_str!("../../examples/quick-start.yaml")),
+    ("examples/machine-pool.yaml", include_str!("../../examples/machine-pool.yaml")),
+    (
+        "examples/cluster-resource-set.yaml",
+        include_str!("../../examples/cluster-resource-set.yaml"),
+    ),
+    ("examples/quick-start-v1beta1.yaml", include_str!("../../examples/quick-start-v1beta1.yaml")),
     ("examples/in-memory-v1alpha1.yaml", include_str!("../../examples/in-memory-v1alpha1.yaml")),
+    ("assets/classes/in-memory.yaml", include_str!("../../assets/classes/in-memory.yaml")),
+    ("assets/classes/instant.yaml", include_str!("../../assets/classes/instant.yaml")),
+    ("assets/classes/cloud.yaml", include_str!("../../assets/classes/cloud.yaml")),
+    (
+        "assets/classes/in-memory-quick-start.yaml",
+        include_str!("../../assets/classes/in-memory-quick-start.yaml"),
+    ),
 ];
+
+/// An example that is part of the executable.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// Name, as `capim examples` takes it.
+    pub name: &'static str,
+    /// Manifests, YAML.
+    pub content: &'static str,
+}
+
+impl Example {
+    /// All examples.
+    pub fn all() -> impl Iterator<Item = Self> {
+        EXAMPLES.iter().map(|(path, content)| {
+            let file = path.rsplit_once('/').map_or(*path, |(_, file)| file);
+            Self { name: file.strip_suffix(".yaml").unwrap_or(file), content }
+        })
+    }
+
+    /// What the example is: the comment at its beginning, up to its first full stop or colon.
+    pub fn summary(self) -> String {
+        let comment = self.content.lines().map_while(|line| line.strip_prefix('#'));
+        let text = comment.map(str::trim).collect::<Vec<_>>().join(" ");
+        let end = text.find([':', ';']).or_else(|| text.find(". ")).unwrap_or(text.len());
+        text[..end].trim_end_matches('.').to_owned()
+    }
+}
 
 /// Reads the objects of files (`-` is stdin), directories (in order of file names, not deep) and
 /// built-in examples.
@@ -96,6 +136,16 @@ pub fn read_manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>, ManifestError>
             parse(&path.display().to_string(), &read_file(path)?, &mut manifests)?;
         }
     }
+    Ok(manifests)
+}
+
+/// Reads the objects of a text; `file` names it in errors.
+///
+/// # Errors
+/// The first document that is not an object.
+pub fn parse_manifests(file: &str, text: &str) -> Result<Vec<Manifest>, ManifestError> {
+    let mut manifests = Vec::new();
+    parse(file, text, &mut manifests)?;
     Ok(manifests)
 }
 

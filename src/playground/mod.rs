@@ -6,15 +6,22 @@
 
 mod apply;
 mod config;
+#[cfg(test)]
+mod example_tests;
+#[cfg(test)]
+mod extension_tests;
 mod inventory;
 mod kubeconfig;
 mod kubelets;
 mod limits;
 mod manifests;
+pub mod plan;
 mod process;
 mod providers;
 pub mod sample;
 mod start;
+#[cfg(test)]
+mod topology_tests;
 mod wait;
 mod webhook_certificates;
 
@@ -24,7 +31,7 @@ pub use apply::{Applier, ApplyError, apply_manifests};
 pub use config::{ApiPort, Config, PlaygroundError};
 pub use kubeconfig::{default_kubeconfig_path, state_directory, write_private};
 pub use limits::raise_file_limit;
-pub use manifests::{Manifest, ManifestError, read_manifests};
+pub use manifests::{Example, Manifest, ManifestError, parse_manifests, read_manifests};
 pub use process::{ProcessConfig, ProcessError, ProviderProcess, Stage};
 pub use start::Playground;
 pub use wait::{Readiness, WaitError, index_machines};

@@ -24,11 +24,14 @@ use super::KUBERNETES_VERSION;
 use super::config::host_names;
 use super::providers::Providers;
 use crate::api;
-use crate::apiserver::Profile;
+use crate::api::runtime::ExtensionConfig;
+use crate::apiserver::{HookCaller, Profile, ServiceUrls};
 use crate::client::{Client, ClientError, ClusterCache, ObjectKey};
 use crate::clock::{Clock, Seed};
 use crate::contract::versions::ContractVersions;
+use crate::extensions::Extensions;
 use crate::machinery::builtin;
+use crate::metrics::Registry;
 use crate::providers::{Provider, Selection, infrastructure};
 use crate::runtime::{LeaderElection, LeaderError, Manager, RemoteInformers};
 use crate::workload::{Host, HostOptions};
@@ -110,6 +113,7 @@ pub struct ProviderProcess {
     /// Families of infrastructure kinds that are served.
     has_dev_kinds: bool,
     has_in_memory_kinds: bool,
+    has_pool_kinds: bool,
 }
 
 impl ProviderProcess {
@@ -132,11 +136,12 @@ impl ProviderProcess {
         let versions = contract_versions(&config.client).await?;
         let has_dev_kinds = kinds.has_dev();
         let has_in_memory_kinds = kinds.has_in_memory();
+        let has_pool_kinds = kinds.has_pools();
         let seed = match config.seed {
             Some(seed) => seed,
             None => seed_of(&config.client).await?,
         };
-        Ok(Self { config, seed, versions, has_dev_kinds, has_in_memory_kinds })
+        Ok(Self { config, seed, versions, has_dev_kinds, has_in_memory_kinds, has_pool_kinds })
     }
 
     /// Works until `stop` is cancelled, then ends within two seconds and gives its Leases back.
@@ -158,7 +163,7 @@ impl ProviderProcess {
             None => Ok(()),
             Some(Err(lost)) => Err(lost.into()),
             Some(Ok(())) => {
-                let running = self.start();
+                let running = self.start().await?;
                 told(Stage::Working);
                 let lost = stop.run_until_cancelled(keep(&mut elections)).await;
                 // What does not end in time is dropped with the process.
@@ -186,12 +191,28 @@ impl ProviderProcess {
         Ok(elections)
     }
 
-    fn start(&self) -> Working {
+    /// Handlers of ExtensionConfigs that are there already are waited for.
+    async fn extensions(&self, metrics: Registry) -> Result<Extensions, ProcessError> {
+        let ProcessConfig { client, clock, .. } = &self.config;
+        let caller = HookCaller::with_names(ServiceUrls::default(), clock.clone());
+        let extensions = Extensions::new(client.clone(), caller, clock.clone(), metrics);
+        if self.config.providers.has(Provider::Core) {
+            let configs = client.list::<ExtensionConfig>("", "").await.map_err(|source| {
+                ProcessError::Request { what: "list ExtensionConfigs".to_owned(), source }
+            })?;
+            let names = configs.into_iter().filter_map(|config| config.metadata.name);
+            extensions.await_first(names);
+        }
+        Ok(extensions)
+    }
+
+    async fn start(&self) -> Result<Working, ProcessError> {
         let config = &self.config;
         let clusters = ClusterCache::new();
         let clock = &config.clock;
         let remote = RemoteInformers::new(clusters.clone(), clock.clone());
         let manager = Arc::new(Manager::new(config.client.clone(), clock.clone()));
+        let extensions = self.extensions(manager.metrics().clone()).await?;
         let host = Host::new(HostOptions {
             address: config.address,
             names: host_names(config.address, &config.names),
@@ -202,11 +223,20 @@ impl ProviderProcess {
             clusters,
             git_version: KUBERNETES_VERSION.to_owned(),
         });
-        Providers { manager: &manager, remote: &remote, versions: &self.versions, seed: self.seed }
-            .add(&config.providers);
+        Providers {
+            manager: &manager,
+            remote: &remote,
+            versions: &self.versions,
+            seed: self.seed,
+            extensions: &extensions,
+        }
+        .add(&config.providers);
         if config.providers.has(Provider::Infra) {
             if self.has_dev_kinds {
                 infrastructure::add_dev_controllers(&manager, &host, self.seed);
+            }
+            if self.has_pool_kinds {
+                infrastructure::add_pool_controllers(&manager, self.seed);
             }
             if self.has_in_memory_kinds {
                 infrastructure::add_in_memory_controllers(&manager, &host, self.seed);
@@ -220,7 +250,7 @@ impl ProviderProcess {
             let token = stop.clone();
             tasks.push(tokio::spawn(async move { remote.run(token).await }));
         }
-        Working { host, stop, tasks }
+        Ok(Working { host, stop, tasks })
     }
 }
 
@@ -332,12 +362,15 @@ impl ServedKinds {
     fn missing(&self, providers: &Selection) -> Vec<String> {
         let mut missing = Vec::new();
         let has_some_infra = self.has_dev() || self.has_in_memory();
-        for definition in api::definitions::definitions() {
+        let all = api::definitions::definitions().into_iter();
+        for definition in all.filter(|definition| definition.serving.stored) {
             let (group, plural) = (&*definition.group, &*definition.plural);
             let is_needed = match group {
                 // Everybody follows Clusters and Machines.
                 "cluster.x-k8s.io" => {
-                    matches!(plural, "clusters" | "machines") || providers.has(Provider::Core)
+                    matches!(plural, "clusters" | "machines")
+                        || providers.has(Provider::Core)
+                        || (plural == "machinepools" && providers.has(Provider::KubeadmBootstrap))
                 }
                 "infrastructure.cluster.x-k8s.io" => {
                     providers.has(Provider::Infra)
@@ -349,7 +382,11 @@ impl ServedKinds {
                     providers.has(Provider::KubeadmBootstrap)
                         || providers.has(Provider::KubeadmControlPlane)
                 }
-                _ => providers.has(Provider::KubeadmControlPlane),
+                "controlplane.cluster.x-k8s.io" => providers.has(Provider::KubeadmControlPlane),
+                "addons.cluster.x-k8s.io" => providers.has(Provider::Addons),
+                "runtime.cluster.x-k8s.io" => providers.has(Provider::Core),
+                // Those that are asked for at run time or by nobody yet.
+                _ => false,
             };
             let is_template = plural.ends_with("templates");
             if is_needed && !is_template && !self.has(group, &definition.version, plural) {
@@ -366,6 +403,12 @@ impl ServedKinds {
     fn has_dev(&self) -> bool {
         let has = |plural| self.has("infrastructure.cluster.x-k8s.io", "v1beta2", plural);
         has("devclusters") && has("devmachines")
+    }
+
+    fn has_pools(&self) -> bool {
+        self.has_dev()
+            && self.has("infrastructure.cluster.x-k8s.io", "v1beta2", "devmachinepools")
+            && self.has("cluster.x-k8s.io", "v1beta2", "machinepools")
     }
 
     fn has_in_memory(&self) -> bool {

@@ -16,15 +16,16 @@ use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
 use crate::apiserver::authorization::install_default_roles;
 use crate::apiserver::crds::install_builtin_crds;
-use crate::apiserver::{ApiServer, Options, Profile, ServiceUrls};
+use crate::apiserver::{ApiServer, HookCaller, Options, Profile, ServiceUrls};
 use crate::client::{Client, ClientError, ClusterCache};
 use crate::clock::{Clock, Seed};
 use crate::contract::versions::ContractVersions;
 use crate::controllers;
+use crate::extensions::Extensions;
 use crate::machinery::builtin;
 use crate::pki::KeyAlgorithm;
 use crate::providers::{
-    Provider, Selection, bootstrap, connections, controlplane, core, infrastructure,
+    Provider, Selection, addons, bootstrap, connections, controlplane, core, infrastructure,
 };
 use crate::runtime::{Informer, Manager, RemoteInformers};
 use crate::workload::{Host, HostOptions};
@@ -67,7 +68,7 @@ pub(super) fn management_api(
     server
 }
 
-fn contract_versions() -> ContractVersions {
+pub(super) fn contract_versions() -> ContractVersions {
     let versions = ContractVersions::default();
     for definition in api::definitions::definitions() {
         let labels = api::definitions::labels(&definition);
@@ -91,16 +92,7 @@ pub(super) async fn start(
     }
     let clock = &config.clock;
     let connections = ClusterCache::new();
-    let host = Host::new(HostOptions {
-        address: config.address,
-        names: config.host_names(),
-        ports: config.workload_ports.clone(),
-        profile: Profile::new(builtin::definitions()),
-        clock: clock.clone(),
-        seed: config.seed,
-        clusters: connections.clone(),
-        git_version: KUBERNETES_VERSION.to_owned(),
-    });
+    let host = host(config, &connections);
     let manager = Arc::new(Manager::new(client.clone(), clock.clone()));
     let remote = RemoteInformers::new(connections.clone(), clock.clone());
     let versions = contract_versions();
@@ -117,8 +109,14 @@ pub(super) async fn start(
         stop: CancellationToken::new(),
         tasks: Vec::new(),
     };
-    Providers { manager: &manager, remote: &remote, versions: &versions, seed: config.seed }
-        .add(&config.providers);
+    Providers {
+        manager: &manager,
+        remote: &remote,
+        versions: &versions,
+        seed: config.seed,
+        extensions: &extensions(server, &manager),
+    }
+    .add(&config.providers);
     if config.providers.has(Provider::Infra) {
         infrastructure::add_controllers(&manager, &host, config.seed);
     }
@@ -143,22 +141,47 @@ pub(super) async fn start(
     Ok(Running { tasks, ..running })
 }
 
+/// The host of the workload clusters, which tells `connections` of them.
+fn host(config: &Config, connections: &ClusterCache) -> Host {
+    Host::new(HostOptions {
+        address: config.address,
+        names: config.host_names(),
+        ports: config.workload_ports.clone(),
+        profile: Profile::new(builtin::definitions()),
+        clock: config.clock.clone(),
+        seed: config.seed,
+        clusters: connections.clone(),
+        git_version: KUBERNETES_VERSION.to_owned(),
+    })
+}
+
+/// Calls of runtime extensions. The store is new: there is no ExtensionConfig yet that would have to
+/// be waited for.
+fn extensions(server: &ApiServer, manager: &Manager) -> Extensions {
+    let (client, metrics) = (manager.client().clone(), manager.metrics().clone());
+    Extensions::new(client, HookCaller::of_server(server), manager.clock().clone(), metrics)
+}
+
 /// What the controllers of every provider but the infrastructure's are made from.
 pub(super) struct Providers<'a> {
     pub(super) manager: &'a Manager,
     pub(super) remote: &'a RemoteInformers,
     pub(super) versions: &'a ContractVersions,
     pub(super) seed: Seed,
+    pub(super) extensions: &'a Extensions,
 }
 
 impl Providers<'_> {
     /// Adds the controllers of those that run here, and, if the infrastructure runs elsewhere, the
     /// one that connects them to its workload clusters.
     pub(super) fn add(&self, selection: &Selection) {
-        let Self { manager, remote, versions, seed } = *self;
+        let Self { manager, remote, versions, seed, extensions } = *self;
         let has_infra = selection.has(Provider::Infra);
         if selection.has(Provider::Core) {
-            core::add_controllers(manager, remote, versions, seed);
+            core::add_controllers(manager, remote, versions, seed, extensions);
+        }
+        if selection.has(Provider::Addons) {
+            addons::add_controllers(manager, remote);
         }
         if selection.has(Provider::KubeadmBootstrap) {
             bootstrap::add_controllers(manager, remote, versions);

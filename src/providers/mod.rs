@@ -1,5 +1,6 @@
 //! The provider reconcilers, one folder a provider. Providers never import each other.
 
+pub mod addons;
 pub mod bootstrap;
 pub mod connections;
 pub mod controlplane;

@@ -7,8 +7,11 @@ use std::fmt;
 /// A provider that capim plays and that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
-    /// Clusters, Machines, MachineSets and MachineDeployments.
+    /// Clusters, Machines, MachineSets, MachineDeployments and MachinePools.
     Core,
+    /// ClusterResourceSets. Upstream's core manager runs them; they are apart here, so that another
+    /// add-on provider can be tried without them.
+    Addons,
     /// KubeadmConfigs.
     KubeadmBootstrap,
     /// KubeadmControlPlanes.
@@ -19,13 +22,19 @@ pub enum Provider {
 
 impl Provider {
     /// All of them, in the order in which lists name them.
-    pub const ALL: [Self; 4] =
+    pub const ALL: [Self; 5] =
+        [Self::Core, Self::Addons, Self::KubeadmBootstrap, Self::KubeadmControlPlane, Self::Infra];
+
+    /// Those that upstream installs as managers of their own, with an entry in clusterctl's
+    /// inventory.
+    pub const MANAGERS: [Self; 4] =
         [Self::Core, Self::KubeadmBootstrap, Self::KubeadmControlPlane, Self::Infra];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
+            Self::Addons => "addons",
             Self::KubeadmBootstrap => "kubeadm-bootstrap",
             Self::KubeadmControlPlane => "kubeadm-control-plane",
             Self::Infra => "infra",
@@ -36,7 +45,7 @@ impl Provider {
     /// Provider object. (CAPI v1.14: cmd/clusterctl/api/v1alpha3/labels.go)
     pub fn label(self) -> &'static str {
         match self {
-            Self::Core => "cluster-api",
+            Self::Core | Self::Addons => "cluster-api",
             Self::KubeadmBootstrap => "bootstrap-kubeadm",
             Self::KubeadmControlPlane => "control-plane-kubeadm",
             Self::Infra => "infrastructure-docker",
@@ -46,17 +55,19 @@ impl Provider {
     /// The namespace that upstream's manifests install it into.
     pub fn namespace(self) -> &'static str {
         match self {
-            Self::Core => "capi-system",
+            Self::Core | Self::Addons => "capi-system",
             Self::KubeadmBootstrap => "capi-kubeadm-bootstrap-system",
             Self::KubeadmControlPlane => "capi-kubeadm-control-plane-system",
             Self::Infra => "capd-system",
         }
     }
 
-    /// The Lease of its leader. (CAPI v1.14: LeaderElectionID in each provider's main.go)
+    /// The Lease of its leader. (CAPI v1.14: LeaderElectionID in each provider's main.go; that of
+    /// the add-ons is ours)
     pub fn lease(self) -> &'static str {
         match self {
             Self::Core => "controller-leader-election-capi",
+            Self::Addons => "controller-leader-election-capi-addons",
             Self::KubeadmBootstrap => "kubeadm-bootstrap-manager-leader-election-capi",
             Self::KubeadmControlPlane => "kubeadm-control-plane-manager-leader-election-capi",
             Self::Infra => "controller-leader-election-capd",
@@ -67,6 +78,7 @@ impl Provider {
     pub fn group(self) -> &'static str {
         match self {
             Self::Core => "cluster.x-k8s.io",
+            Self::Addons => "addons.cluster.x-k8s.io",
             Self::KubeadmBootstrap => "bootstrap.cluster.x-k8s.io",
             Self::KubeadmControlPlane => "controlplane.cluster.x-k8s.io",
             Self::Infra => "infrastructure.cluster.x-k8s.io",

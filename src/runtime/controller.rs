@@ -114,6 +114,24 @@ impl Controller {
         self
     }
 
+    /// The same, but what `map` names waits for `delay`, so that one reconcile shows the changes of
+    /// all that time; if something else wants the key earlier, it has been served.
+    pub fn watches_after<K: kube::Resource + Send + Sync + 'static>(
+        self,
+        delay: Duration,
+        informer: &Informer<K>,
+        clock: &Clock,
+        map: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Self {
+        let (queue, clock) = (self.queue.clone(), clock.clone());
+        informer.on_change(move |change| {
+            for key in map(change) {
+                queue.add_at(Arc::new(key), clock.elapsed() + delay);
+            }
+        });
+        self
+    }
+
     /// The same for objects whose changes only show in a summary (counters, aggregated conditions):
     /// what `map` names waits until no other key of the controller does, so that under load one
     /// summary shows many changes. Without load it makes no difference.

@@ -55,16 +55,28 @@ impl EventRecorder {
         K: Resource<DynamicType = ()>,
     {
         let meta = about.meta();
+        let about = ObjectReference {
+            api_version: Some(K::api_version(&()).into_owned()),
+            kind: Some(K::kind(&()).into_owned()),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            field_path: None,
+        };
+        self.event_about(about, event_type, reason, message);
+    }
+
+    /// The same about an object of a kind known only at run time.
+    pub fn event_about(
+        &self,
+        about: ObjectReference,
+        event_type: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.sink.push(Occurrence {
-            about: ObjectReference {
-                api_version: Some(K::api_version(&()).into_owned()),
-                kind: Some(K::kind(&()).into_owned()),
-                namespace: meta.namespace.clone(),
-                name: meta.name.clone(),
-                uid: meta.uid.clone(),
-                resource_version: meta.resource_version.clone(),
-                field_path: None,
-            },
+            about,
             component: self.component,
             event_type,
             reason: reason.to_owned(),

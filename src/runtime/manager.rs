@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -28,7 +28,8 @@ pub struct Manager {
     metrics: Registry,
     kinds: Arc<Kinds>,
     events: events::Sink,
-    state: Mutex<State>,
+    /// Shared with [`DeferredInformer`]s, which do not keep it alive.
+    state: Arc<Mutex<State>>,
     started: watch::Sender<bool>,
 }
 
@@ -82,7 +83,7 @@ impl Manager {
             metrics,
             kinds: Arc::default(),
             events,
-            state: Mutex::new(state),
+            state: Arc::new(Mutex::new(state)),
             started: watch::Sender::new(false),
         }
     }
@@ -131,31 +132,29 @@ impl Manager {
         self.informer_of(Target::from_resource(resource))
     }
 
+    /// The one informer of a kind, not made before somebody needs it: for copies that most users
+    /// never pay for.
+    pub fn deferred_informer<K>(&self) -> DeferredInformer<K>
+    where
+        K: kube::Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static,
+    {
+        DeferredInformer {
+            state: Arc::downgrade(&self.state),
+            reader: self.reader(),
+            made: OnceLock::new(),
+        }
+    }
+
     fn informer_of<K>(&self, target: Target<'_>) -> Informer<K>
     where
         K: kube::Resource + DeserializeOwned + Send + Sync + 'static,
     {
-        let id = (target.collection_path(""), TypeId::of::<K>());
-        let mut state = self.state.lock();
-        if let Some(known) = state.informers.get(&id) {
-            let informer = known.downcast_ref::<Informer<K>>();
-            return informer.expect("an informer is kept under the id of its type").clone();
-        }
-        let source =
-            Source { target: target.clone().into_owned(), namespace: "", label_selector: "" };
-        let informer = Informer::<K>::new(source);
-        self.kinds.add(&target.group, &target.kind, informer.progress());
-        state.informers.insert(id, Box::new(informer.clone()));
-        let (started, client, clock) = (informer.clone(), self.client.clone(), self.clock.clone());
-        let start = move |running: &mut Running| {
-            running.progress.push(started.progress().clone());
-            running.tasks.spawn(started.run(client, clock, running.stop.clone()));
-        };
-        match &mut state.running {
-            Some(running) => start(running),
-            None => state.waiting.push(Box::new(start)),
-        }
-        informer
+        self.reader().informer(&self.state, target)
+    }
+
+    fn reader(&self) -> Reader {
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        Reader { client, clock, kinds: self.kinds.clone() }
     }
 
     /// Records events as `component`.
@@ -235,6 +234,68 @@ impl Manager {
         if self.clock.timeout(END_MAX, joined).await.is_err() {
             warn!(what, "did not end in time");
         }
+    }
+}
+
+/// What every informer of a manager is made with.
+struct Reader {
+    client: Client,
+    clock: Clock,
+    kinds: Arc<Kinds>,
+}
+
+impl Reader {
+    /// The one informer of a kind; made, and started if others run, on first use.
+    fn informer<K>(&self, state: &Mutex<State>, target: Target<'_>) -> Informer<K>
+    where
+        K: kube::Resource + DeserializeOwned + Send + Sync + 'static,
+    {
+        let id = (target.collection_path(""), TypeId::of::<K>());
+        let mut state = state.lock();
+        if let Some(known) = state.informers.get(&id) {
+            let informer = known.downcast_ref::<Informer<K>>();
+            return informer.expect("an informer is kept under the id of its type").clone();
+        }
+        let source =
+            Source { target: target.clone().into_owned(), namespace: "", label_selector: "" };
+        let informer = Informer::<K>::new(source);
+        self.kinds.add(&target.group, &target.kind, informer.progress());
+        state.informers.insert(id, Box::new(informer.clone()));
+        let (started, client, clock) = (informer.clone(), self.client.clone(), self.clock.clone());
+        let start = move |running: &mut Running| {
+            running.progress.push(started.progress().clone());
+            running.tasks.spawn(started.run(client, clock, running.stop.clone()));
+        };
+        match &mut state.running {
+            Some(running) => start(running),
+            None => state.waiting.push(Box::new(start)),
+        }
+        informer
+    }
+}
+
+/// An informer that may never be needed; see [`Manager::deferred_informer`].
+pub struct DeferredInformer<K> {
+    /// The manager's; it outlives no manager.
+    state: Weak<Mutex<State>>,
+    reader: Reader,
+    /// Set by the first call of [`Self::get`].
+    made: OnceLock<Option<Informer<K>>>,
+}
+
+impl<K> DeferredInformer<K>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static,
+{
+    /// The informer; the first call starts it and tells `begin`. `None` if the manager is gone.
+    pub fn get(&self, begin: impl FnOnce(&Informer<K>)) -> Option<&Informer<K>> {
+        let make = || {
+            let state = self.state.upgrade()?;
+            let informer = self.reader.informer(&state, Target::of::<K>(&()));
+            begin(&informer);
+            Some(informer)
+        };
+        self.made.get_or_init(make).as_ref()
     }
 }
 

@@ -17,6 +17,6 @@ pub use controller::{Controller, Outcome, ReconcileError, Reconciler, Trigger};
 pub use events::{EventRecorder, EventType};
 pub use informer::{Change, Informer};
 pub use leader_election::{LeaderElection, LeaderError};
-pub use manager::Manager;
+pub use manager::{DeferredInformer, Manager};
 pub use patch::{Answer, Patched, patch_metadata, patch_object};
 pub use remote::{RemoteInformers, RemoteKey, RemoteObject};

@@ -24,4 +24,5 @@ mod tls;
 pub use cluster::{ApiServerRequest, EtcdMemberRequest, NodeRequest};
 pub use host::{Endpoint, Host, HostError, HostOptions};
 pub use network::ClusterNetwork;
+pub use node::{CPU as NODE_CPU, MEMORY as NODE_MEMORY};
 pub use tls::CertificateFiles;

@@ -193,9 +193,14 @@ pub(super) fn lease(name: &str, node_uid: &str, now: Timestamp) -> Value {
     })
 }
 
+/// Processors of every Node.
+pub const CPU: &str = "4";
+/// Memory of every Node, as a quantity prints it; Nodes say the same in Ki, as kubelets do.
+pub const MEMORY: &str = "8Gi";
+
 fn resources(memory: &str, storage: &str) -> Value {
     json!({
-        "cpu": "4",
+        "cpu": CPU,
         "ephemeral-storage": storage,
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",

@@ -146,11 +146,15 @@ async fn serve_old_version(client: &Client, manager: &Manager) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let definition = serde_json::to_value(definitions.get(CRD).await.unwrap()).unwrap();
     let mut versions = definition["spec"]["versions"].as_array().unwrap().clone();
+    // In the place of the one that is converted natively.
+    versions.retain(|version| version["name"] != "v1beta1");
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let schema = json!({"type": "object", "properties": {"spec": open, "status": open}});
     versions.push(json!({"name": "v1beta1", "served": true, "storage": false,
         "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}));
-    let change = json!({"spec": {"versions": versions, "conversion": manager.conversion()}});
+    let mut conversion = manager.conversion();
+    conversion["webhook"]["clientConfig"]["service"] = Value::Null;
+    let change = json!({"spec": {"versions": versions, "conversion": conversion}});
     definitions.patch(CRD, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
 }
 

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test says no more than that it failed here")]
 #![allow(clippy::disallowed_methods, reason = "wall time limits other programs here")]
 
+mod addons;
 mod bad_input;
 mod command_line;
+mod commands;
+mod control_plane;
 mod conversion;
+mod core;
 mod deletion;
 mod demo;
 mod envtest;
@@ -14,6 +18,7 @@ mod kcp_client;
 mod kube_rs;
 mod kubectl;
 mod nodes;
+mod old_versions;
 mod port_forward;
 mod providers;
 mod python;

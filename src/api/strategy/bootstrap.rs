@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::machinery::definition::Strategy;
 use crate::machinery::status::Cause;
@@ -18,14 +18,52 @@ pub(super) fn of(kind: &str) -> Strategy {
             ..Strategy::default()
         },
         "KubeadmConfigTemplate" => Strategy {
-            default: None,
+            default: Some(default_template),
             validate: Some(|new, _| {
-                let spec = &new["spec"]["template"]["spec"];
-                validate_spec(spec, "spec.template.spec", Owner::Other)
+                let template = &new["spec"]["template"];
+                let mut causes =
+                    validate_spec(&template["spec"], "spec.template.spec", Owner::Other);
+                causes.extend(super::core::validate_metadata(&template["metadata"]));
+                causes
             }),
             ..Strategy::default()
         },
         _ => Strategy::default(),
+    }
+}
+
+/// The topology controller's dry runs see what older versions of Cluster API had as defaults, so
+/// that templates of that time are not rolled out again. Only that controller sends the annotation.
+fn default_template(new: &mut Value, _old: Option<&Value>) {
+    const DRY_RUN: &str = "topology.cluster.x-k8s.io/dry-run";
+    if new["metadata"]["annotations"][DRY_RUN].is_null() {
+        return;
+    }
+    let Some(spec) = new.pointer_mut("/spec/template/spec").filter(|spec| spec.is_object()) else {
+        return;
+    };
+    put_text(spec, &[], "format", "cloud-config");
+    for configuration in ["initConfiguration", "joinConfiguration"] {
+        let at = [configuration, "nodeRegistration"];
+        put_text(spec, &at, "imagePullPolicy", "IfNotPresent");
+    }
+    let exec = ["joinConfiguration", "discovery", "file", "kubeConfig", "user", "exec"];
+    if is_defined(&spec["joinConfiguration"]["discovery"]["file"]["kubeConfig"]["user"]["exec"]) {
+        put_text(spec, &exec, "apiVersion", "client.authentication.k8s.io/v1");
+    }
+}
+
+/// Puts a text below `path` where nothing is.
+fn put_text(root: &mut Value, path: &[&str], field: &str, text: &str) {
+    let mut at = root;
+    for step in path {
+        let Some(fields) = at.as_object_mut() else { return };
+        at = fields.entry(*step).or_insert_with(|| json!({}));
+    }
+    if let Some(fields) = at.as_object_mut()
+        && fields.get(field).is_none_or(|value| !is_defined(value))
+    {
+        fields.insert(field.to_owned(), json!(text));
     }
 }
 
@@ -88,15 +126,7 @@ pub(super) fn validate_spec(spec: &Value, path: &str, owner: Owner) -> Vec<Cause
         let conflict = "only one of passwd or passwdFrom may be specified for a single user";
         causes.extend(validate_source(user, &at, ("passwd", "passwdFrom"), conflict));
     }
-    // Upstream's feature gate KubeadmBootstrapFormatIgnition, which is off.
-    const GATE: &str =
-        "can be set only if the KubeadmBootstrapFormatIgnition feature gate is enabled";
-    if spec["format"] == "ignition" {
-        causes.push(forbidden(format!("{path}.format"), GATE));
-    }
-    if is_defined(&spec["ignition"]) {
-        causes.push(forbidden(format!("{path}.ignition"), GATE));
-    }
+    causes.extend(validate_ignition(spec, path));
     for (index, partition) in items(&spec["diskSetup"]["partitions"]) {
         let total: i64 = items(&partition["diskLayout"])
             .filter_map(|(_, part)| part["percentage"].as_i64())
@@ -133,6 +163,53 @@ fn validate_files(spec: &Value, path: &str) -> Vec<Cause> {
         if !paths.insert(file["path"].as_str().unwrap_or_default()) {
             let detail = "path property must be unique among all files";
             causes.push(invalid(format!("{at}.path"), file, detail));
+        }
+    }
+    causes
+}
+
+/// What the other format asks for. Upstream's feature gate KubeadmBootstrapFormatIgnition counts as
+/// switched on.
+fn validate_ignition(spec: &Value, path: &str) -> Vec<Cause> {
+    const UNSUPPORTED: &str = "not supported when spec.format is set to: \"ignition\"";
+    let mut causes = Vec::new();
+    if spec["format"] != "ignition" {
+        if is_defined(&spec["ignition"]) {
+            let format = json!(spec["format"].as_str().unwrap_or_default());
+            let detail = "must be set to \"ignition\" if spec.ignition is set";
+            causes.push(invalid(format!("{path}.format"), &format, detail));
+        }
+        return causes;
+    }
+    let mut forbid = |field: String| causes.push(forbidden(format!("{path}.{field}"), UNSUPPORTED));
+    for (index, user) in items(&spec["users"]) {
+        if user["inactive"] == true {
+            forbid(format!("users[{index}].inactive"));
+        }
+    }
+    for (index, file) in items(&spec["files"]) {
+        if file["encoding"] == "gzip" || file["encoding"] == "gzip+base64" {
+            forbid(format!("files[{index}].encoding"));
+        }
+    }
+    if is_defined(&spec["bootCommands"]) {
+        forbid("bootCommands".to_owned());
+    }
+    let setup = &spec["diskSetup"];
+    for (index, filesystem) in items(&setup["filesystems"]) {
+        for field in ["replaceFS", "partition"] {
+            if is_defined(&filesystem[field]) {
+                forbid(format!("diskSetup.filesystems[{index}].{field}"));
+            }
+        }
+    }
+    for (index, partition) in items(&setup["partitions"]) {
+        let table = &partition["tableType"];
+        if is_defined(table) && table != "gpt" {
+            let detail =
+                "only partition type \"gpt\" is supported when spec.format is set to \"ignition\"";
+            let at = format!("{path}.diskSetup.partitions[{index}].tableType");
+            causes.push(invalid(at, table, detail));
         }
     }
     causes
@@ -187,8 +264,6 @@ fn validate_timeouts(spec: &Value, path: &str) -> Vec<Cause> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn check(spec: Value, owner: Owner, expected: &[&str]) {
@@ -215,12 +290,45 @@ mod tests {
     }
 
     #[test]
-    fn ignition_is_behind_a_feature_gate() {
+    fn ignition_has_no_place_for_some_fields() {
+        check(json!({"format": "ignition"}), Owner::Other, &[]);
         check(
-            json!({"format": "ignition"}),
+            json!({"ignition": {"containerLinuxConfig": {"strict": true}}}),
             Owner::Other,
-            &["spec.format: Forbidden: can be set only if the KubeadmBootstrapFormatIgnition \
-               feature gate is enabled"],
+            &[
+                "spec.format: Invalid value: \"\": must be set to \"ignition\" if spec.ignition is set",
+            ],
+        );
+        let unsupported = "Forbidden: not supported when spec.format is set to: \"ignition\"";
+        let at = |field: &str| format!("spec.{field}: {unsupported}");
+        check(
+            json!({"format": "ignition", "bootCommands": ["a"], "users": [{"name": "u", "inactive": true}],
+                "files": [{"path": "/a", "encoding": "gzip"}],
+                "diskSetup": {"filesystems": [{"replaceFS": "x"}], "partitions": [{"tableType": "mbr"}]}}),
+            Owner::Other,
+            &[
+                &at("users[0].inactive"),
+                &at("files[0].encoding"),
+                &at("bootCommands"),
+                &at("diskSetup.filesystems[0].replaceFS"),
+                "spec.diskSetup.partitions[0].tableType: Invalid value: \"mbr\": only partition type \
+                 \"gpt\" is supported when spec.format is set to \"ignition\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn dry_runs_of_the_topology_controller_see_the_old_defaults() {
+        let mut plain = json!({"metadata": {}, "spec": {"template": {"spec": {}}}});
+        default_template(&mut plain, None);
+        assert_eq!(plain["spec"]["template"]["spec"], json!({}));
+        let mut dry = plain.clone();
+        dry["metadata"] = json!({"annotations": {"topology.cluster.x-k8s.io/dry-run": ""}});
+        default_template(&mut dry, None);
+        let node = json!({"nodeRegistration": {"imagePullPolicy": "IfNotPresent"}});
+        assert_eq!(
+            dry["spec"]["template"]["spec"],
+            json!({"format": "cloud-config", "initConfiguration": node, "joinConfiguration": node})
         );
     }
 

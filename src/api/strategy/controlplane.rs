@@ -1,13 +1,12 @@
 //! Rules of the controlplane kinds. (CAPI v1.14: controlplane/kubeadm/webhooks/admission)
-//!
-//! CoreDNS versions are not checked against the list of possible migrations, because no CoreDNS
-//! runs in a simulated cluster.
 
 use serde_json::{Value, json};
 
 use super::bootstrap::{Owner, forbidden, invalid, is_defined, required, validate_spec};
 use crate::machinery::definition::Strategy;
+use crate::machinery::semver::Semver;
 use crate::machinery::status::Cause;
+use crate::machinery::{corefile, names};
 
 /// Days that a CA lives by default.
 const CA_DAYS: i64 = 3650;
@@ -89,6 +88,7 @@ pub(super) fn of(kind: &str) -> Strategy {
         "KubeadmControlPlane" => Strategy {
             default: Some(default_control_plane),
             validate: Some(validate),
+            validate_scale: Some(validate_scale),
             ..Strategy::default()
         },
         "KubeadmControlPlaneTemplate" => {
@@ -138,7 +138,81 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<Cause> {
         old_configuration,
         &format!("{path}.clusterConfiguration"),
     ));
+    if let Some(old) = old_configuration {
+        causes.extend(validate_coredns(new, &old["dns"], &configuration["dns"]));
+    }
     causes.extend(validate_spec(&spec["kubeadmConfigSpec"], path, Owner::ControlPlane));
+    causes
+}
+
+/// Upstream has a webhook of its own for `kubectl scale`, which refuses in other words.
+fn validate_scale(scale: &Value, object: &Value) -> Result<(), String> {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    let etcd = &object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["etcd"];
+    let why = if replicas <= 0 {
+        "replicas should be greater than zero"
+    } else if !is_defined(&etcd["external"]) && replicas % 2 == 0 {
+        "replicas cannot be an even number when etcd is stacked"
+    } else {
+        return Ok(());
+    };
+    Err(format!(
+        "admission webhook \"validation-scale.kubeadmcontrolplane.controlplane.cluster.x-k8s.io\" \
+         denied the request: {why}"
+    ))
+}
+
+/// CoreDNS goes only where its Corefile can follow, unless that is left alone.
+fn validate_coredns(new: &Value, old_dns: &Value, new_dns: &Value) -> Vec<Cause> {
+    let (from, to) = (&old_dns["imageTag"], &new_dns["imageTag"]);
+    if !is_defined(from) || !is_defined(to) {
+        return Vec::new();
+    }
+    let at = || "spec.kubeadmConfigSpec.clusterConfiguration.dns.imageTag".to_owned();
+    let parse = |which: &str, tag: &Value| {
+        parse_image_tag(tag).map_err(|error| {
+            let detail = format!("failed to parse {which} CoreDNS version: {error}");
+            vec![invalid(at(), tag, &detail)]
+        })
+    };
+    let (current, target) = match (parse("current", from), parse("target", to)) {
+        (Err(causes), _) | (_, Err(causes)) => return causes,
+        (Ok(current), Ok(target)) => (current, target),
+    };
+    let annotations = &new["metadata"]["annotations"];
+    if current.numbers() == target.numbers()
+        || !annotations["controlplane.cluster.x-k8s.io/skip-coredns"].is_null()
+    {
+        return Vec::new();
+    }
+    let Err(error) = corefile::check_way(current.numbers(), target.numbers()) else {
+        return Vec::new();
+    };
+    let detail = format!("cannot migrate CoreDNS up to '{target}' from '{current}': {error}");
+    vec![forbidden(at(), &detail)]
+}
+
+/// Tags of images say `_` where versions say `+`.
+fn parse_image_tag(tag: &Value) -> Result<Semver, String> {
+    Semver::parse_tolerant(&tag.as_str().unwrap_or_default().replace('_', "+"))
+}
+
+/// Labels and annotations of machines to come, at `path`.
+fn validate_metadata(metadata: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
+        for error in names::check_label_key(key) {
+            causes.push(invalid(format!("{path}.labels"), &json!(key), &error));
+        }
+        for error in names::check_label_value(value.as_str().unwrap_or_default()) {
+            causes.push(invalid(format!("{path}.labels"), value, &error));
+        }
+    }
+    for key in metadata["annotations"].as_object().into_iter().flat_map(|map| map.keys()) {
+        for error in names::check_label_key(&key.to_lowercase()) {
+            causes.push(invalid(format!("{path}.annotations"), &json!(key), &error));
+        }
+    }
     causes
 }
 
@@ -164,6 +238,8 @@ fn validate_control_plane(spec: &Value) -> Vec<Cause> {
     }
     let taints = &spec["machineTemplate"]["spec"]["taints"];
     causes.extend(validate_taints(taints, "spec.machineTemplate.spec.taints"));
+    let metadata = &spec["machineTemplate"]["metadata"];
+    causes.extend(validate_metadata(metadata, "spec.machineTemplate.metadata"));
     let version = spec["version"].as_str().unwrap_or_default();
     if !version.starts_with('v') {
         causes.push(invalid("spec.version".to_owned(), &json!(version), "must start with v"));
@@ -268,27 +344,16 @@ fn validate_naming(spec: &Value, path: &str) -> Vec<Cause> {
         .replace("{{ .kubeadmControlPlane.name }}", "kubeadmcontrolplane");
     if name.contains("{{") {
         causes.push(invalid(at(), template, "invalid template: unknown action"));
-    } else if !is_subdomain(&name) {
-        let detail = "invalid template, generated names would not be valid Kubernetes object \
-                      names: a lowercase RFC 1123 subdomain must consist of lower case \
-                      alphanumeric characters, '-' or '.', and must start and end with an \
-                      alphanumeric character (e.g. 'example.com', regex used for validation is \
-                      '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-        causes.push(invalid(at(), template, detail));
+    } else {
+        for error in names::check_subdomain(&name) {
+            let detail = format!(
+                "invalid template, generated names would not be valid Kubernetes object names: \
+                 {error}"
+            );
+            causes.push(invalid(at(), template, &detail));
+        }
     }
     causes
-}
-
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|label| {
-            let edge = |byte: Option<u8>| {
-                byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            };
-            edge(label.bytes().next())
-                && edge(label.bytes().last())
-                && label.bytes().all(|byte| edge(Some(byte)) || byte == b'-')
-        })
 }
 
 fn validate_cluster_configuration(new: &Value, old: Option<&Value>, path: &str) -> Vec<Cause> {
@@ -299,7 +364,15 @@ fn validate_cluster_configuration(new: &Value, old: Option<&Value>, path: &str) 
         let detail = format!("tag {tag} is invalid");
         (!tag.chars().all(is_allowed)).then(|| forbidden(at, &detail))
     };
-    causes.extend(check_tag(&new["dns"]["imageTag"], format!("{path}.dns.imageTag")));
+    let dns_tag = &new["dns"]["imageTag"];
+    causes.extend(check_tag(dns_tag, format!("{path}.dns.imageTag")));
+    if is_defined(dns_tag)
+        && let Err(error) = parse_image_tag(dns_tag)
+    {
+        let detail = format!("failed to parse CoreDNS version: {error}");
+        // Upstream's path begins here, whatever the object is.
+        causes.push(invalid("dns.imageTag".to_owned(), dns_tag, &detail));
+    }
     let etcd = &new["etcd"];
     causes.extend(check_tag(&etcd["local"]["imageTag"], format!("{path}.etcd.local.imageTag")));
     if is_defined(&etcd["local"]) && is_defined(&etcd["external"]) {
@@ -319,16 +392,27 @@ fn validate_cluster_configuration(new: &Value, old: Option<&Value>, path: &str) 
 fn validate_upgrade(old: &Value, new: &Value) -> Vec<Cause> {
     let text = |spec: &Value| spec["version"].as_str().unwrap_or_default().to_owned();
     let (from, to) = (text(old), text(new));
-    let internal = |which: &str, version: &str| Cause {
-        reason: "InternalError".to_owned(),
-        message: format!(
-            "Internal error: failed to parse {which} kubeadmcontrolplane version: {version}"
-        ),
-        field: "spec.version".to_owned(),
+    let parse = |which: &str, version: &str| {
+        Semver::parse_tolerant(version).map_err(|error| {
+            vec![Cause {
+                reason: "InternalError".to_owned(),
+                message: format!(
+                    "Internal error: failed to parse {which} kubeadmcontrolplane version: \
+                     {version}: {error}"
+                ),
+                field: "spec.version".to_owned(),
+            }]
+        })
     };
-    let Some(current) = Version::parse(&from) else { return vec![internal("current", &from)] };
-    let Some(wanted) = Version::parse(&to) else { return vec![internal("updated", &to)] };
-    if (wanted.major, wanted.minor) >= (current.major, current.minor + 2) {
+    let current = match parse("current", &from) {
+        Ok(current) => current,
+        Err(causes) => return causes,
+    };
+    let wanted = match parse("updated", &to) {
+        Ok(wanted) => wanted,
+        Err(causes) => return causes,
+    };
+    if wanted.numbers() >= (current.major, current.minor.saturating_add(2), 0) {
         let detail = format!("cannot update Kubernetes version from {from} to {to}");
         return vec![forbidden("spec.version".to_owned(), &detail)];
     }
@@ -406,6 +490,8 @@ fn validate_template(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes.extend(validate_naming(spec, path));
     let taints = &spec["machineTemplate"]["spec"]["taints"];
     causes.extend(validate_taints(taints, &format!("{path}.machineTemplate.spec.taints")));
+    let metadata = &spec["machineTemplate"]["metadata"];
+    causes.extend(validate_metadata(metadata, &format!("{path}.machineTemplate.metadata")));
     let config = format!("{path}.kubeadmConfigSpec");
     causes.extend(validate_cluster_configuration(
         &spec["kubeadmConfigSpec"]["clusterConfiguration"],
@@ -413,44 +499,18 @@ fn validate_template(new: &Value, old: Option<&Value>) -> Vec<Cause> {
         &format!("{config}.clusterConfiguration"),
     ));
     causes.extend(validate_spec(&spec["kubeadmConfigSpec"], &config, Owner::ControlPlane));
+    let metadata = &new["spec"]["template"]["metadata"];
+    causes.extend(validate_metadata(metadata, "spec.template.metadata"));
     causes
 }
 
-/// A strict semantic version after an optional `v`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
-    major: u64,
-    minor: u64,
-}
+/// Versions as the fields of Cluster API hold them.
+pub(super) struct Version;
 
 impl Version {
-    /// `None` for what is no semantic version.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let (text, build) = text.split_once('+').map_or((text, None), |(a, b)| (a, Some(b)));
-        let (numbers, pre) = text.split_once('-').map_or((text, None), |(a, b)| (a, Some(b)));
-        let is_word = |word: &str| {
-            !word.is_empty()
-                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        let is_digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-        let has_leading_zero = |word: &str| word.len() > 1 && word.starts_with('0');
-        let is_good_pre =
-            |word: &str| is_word(word) && !(is_digits(word) && has_leading_zero(word));
-        if !pre.is_none_or(|pre| pre.split('.').all(is_good_pre))
-            || !build.is_none_or(|build| build.split('.').all(is_word))
-        {
-            return None;
-        }
-        let number = |word: &str| {
-            (!word.is_empty() && is_digits(word) && !has_leading_zero(word))
-                .then(|| word.parse::<u64>().ok())
-                .flatten()
-        };
-        let mut parts = numbers.split('.').map(number);
-        let version = Self { major: parts.next()??, minor: parts.next()?? };
-        parts.next()??;
-        parts.next().is_none().then_some(version)
+    /// Reads a strict semantic version after an optional `v`.
+    pub(super) fn parse(text: &str) -> Option<Semver> {
+        Semver::parse(text.strip_prefix('v').unwrap_or(text)).ok()
     }
 }
 
@@ -515,18 +575,85 @@ mod tests {
 
     #[test]
     fn versions_are_strict() {
-        for (text, is_valid) in [
-            ("v1.34.0", true),
-            ("1.34.0-rc.1+build.5", true),
-            ("v1.34", false),
-            ("v1.34.0-x_y", false),
-            ("v01.2.3", false),
-            ("v1.2.3.4", false),
-            ("v1.2.3-", false),
-            ("v", false),
+        let old = control_plane(1, "v1.34.0");
+        let strict = "spec.version: Invalid value: \"vnonsense\": must be a valid semantic version";
+        let tolerant = "spec.version: Internal error: failed to parse updated kubeadmcontrolplane \
+                        version: vnonsense: Invalid character(s) found in major number \
+                        \"0nonsense\"";
+        let causes = told(validate(&control_plane(1, "nonsense"), Some(&old)));
+        assert_eq!(causes, [strict, tolerant]);
+        let short = told(validate(&control_plane(1, "v1.34"), None));
+        assert_eq!(
+            short,
+            ["spec.version: Invalid value: \"v1.34\": must be a valid semantic version"]
+        );
+    }
+
+    #[test]
+    fn a_scale_is_refused_in_words_of_its_own() {
+        let scale = |replicas: i64| {
+            validate_scale(&json!({"spec": {"replicas": replicas}}), &control_plane(3, "v1.34.0"))
+        };
+        assert_eq!(scale(5), Ok(()));
+        let even = scale(2).unwrap_err();
+        assert!(even.ends_with("replicas cannot be an even number when etcd is stacked"), "{even}");
+        assert!(scale(0).unwrap_err().ends_with("replicas should be greater than zero"));
+        let mut external = control_plane(3, "v1.34.0");
+        external["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["etcd"] =
+            json!({"external": {"endpoints": ["e"]}});
+        assert_eq!(validate_scale(&json!({"spec": {"replicas": 2}}), &external), Ok(()));
+    }
+
+    #[test]
+    fn coredns_goes_only_where_its_corefile_can_follow() {
+        let tagged = |tag: &str| {
+            let mut object = control_plane(1, "v1.34.0");
+            object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["dns"] =
+                json!({"imageTag": tag});
+            object
+        };
+        let path = "spec.kubeadmConfigSpec.clusterConfiguration.dns.imageTag: Forbidden:";
+        for (from, to, expected) in [
+            ("v1.12.1", "v1.14.2", &[][..]),
+            ("v1.12.1", "v1.12.1_patched", &[]),
+            (
+                "v1.12.1",
+                "v1.11.1",
+                &["cannot migrate CoreDNS up to '1.11.1' from '1.12.1': cannot migrate up to \
+                   '1.11.1' from '1.12.1'"],
+            ),
+            (
+                "v1.11.2",
+                "v1.12.1",
+                &[
+                    "cannot migrate CoreDNS up to '1.12.1' from '1.11.2': start version '1.11.2' not \
+                   supported",
+                ],
+            ),
         ] {
-            assert_eq!(Version::parse(text).is_some(), is_valid, "{text}");
+            let expected: Vec<String> =
+                expected.iter().map(|detail| format!("{path} {detail}")).collect();
+            assert_eq!(told(validate(&tagged(to), Some(&tagged(from)))), expected, "{from} {to}");
         }
+        let mut skipped = tagged("v1.11.1");
+        skipped["metadata"]["annotations"]["controlplane.cluster.x-k8s.io/skip-coredns"] =
+            json!("");
+        assert_eq!(told(validate(&skipped, Some(&tagged("v1.12.1")))), Vec::<String>::new());
+        let unreadable = told(validate(&tagged("latest"), None));
+        let expected = "dns.imageTag: Invalid value: \"latest\": failed to parse CoreDNS version: \
+                        Invalid character(s) found in major number \"0latest\"";
+        assert_eq!(unreadable, [expected]);
+    }
+
+    #[test]
+    fn metadata_of_machines_is_checked() {
+        let mut object = control_plane(1, "v1.34.0");
+        object["spec"]["machineTemplate"]["metadata"] =
+            json!({"labels": {"a b": "c"}, "annotations": {"-": "x"}});
+        let fields: Vec<String> =
+            validate(&object, None).into_iter().map(|cause| cause.field).collect();
+        let at = "spec.machineTemplate.metadata";
+        assert_eq!(fields, [format!("{at}.labels"), format!("{at}.annotations")]);
     }
 
     #[test]

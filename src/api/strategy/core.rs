@@ -1,6 +1,7 @@
 //! Rules of the core kinds. (CAPI v1.14: core/webhooks/admission)
 //!
-//! ClusterTopology and the other alpha features are off, as they are by default upstream.
+//! ClusterTopology is on. The other alpha features are off, as they are by default upstream.
+//! What a managed topology asks of Clusters is in [`topology`].
 
 use std::net::IpAddr;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{forbidden, invalid, is_defined, required};
 use super::controlplane::{Version, validate_taints};
+use super::topology;
 use crate::machinery::definition::{DefaultObject, Strategy, ValidateObject};
 use crate::machinery::names;
 use crate::machinery::selector::LabelSelector;
@@ -16,6 +18,7 @@ use crate::machinery::status::Cause;
 const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 const DEPLOYMENT_NAME: &str = "cluster.x-k8s.io/deployment-name";
 const POOL_NAME: &str = "cluster.x-k8s.io/pool-name";
+const CONTROL_PLANE: &str = "cluster.x-k8s.io/control-plane";
 const SET_NAME: &str = "cluster.x-k8s.io/set-name";
 const AUTOSCALER_MIN: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size";
 const AUTOSCALER_MAX: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size";
@@ -41,10 +44,16 @@ pub(super) fn of(kind: &str) -> Strategy {
         "Machine" => (default_machine, validate_machine),
         "MachineSet" => (default_set, validate_set),
         "MachineDeployment" => (default_deployment, validate_deployment),
+        "MachinePool" => return super::pools::machine_pool(),
         "MachineHealthCheck" => (default_health_check, validate_health_check),
+        "MachineDrainRule" => (|_, _| {}, validate_drain_rule),
+        "ClusterClass" => {
+            return Strategy { among: Some(&topology::CLUSTER_CLASS), ..Strategy::default() };
+        }
         _ => return Strategy::default(),
     };
-    Strategy { default: Some(default), validate: Some(validate), ..Strategy::default() }
+    let among = (kind == "Cluster").then_some(&topology::CLUSTER);
+    Strategy { default: Some(default), validate: Some(validate), among, ..Strategy::default() }
 }
 
 /// The object at `path` (dotted), made where it is missing; `None` if something else is there.
@@ -69,14 +78,14 @@ fn set_label(object: &mut Value, labels: &str, key: &str, value: &str) {
 }
 
 /// Every object that names its cluster carries the name as a label.
-fn label_with_cluster(object: &mut Value) -> Option<String> {
+pub(super) fn label_with_cluster(object: &mut Value) -> Option<String> {
     let cluster = object["spec"]["clusterName"].as_str()?.to_owned();
     set_label(object, "metadata.labels", CLUSTER_NAME, &cluster);
     Some(cluster)
 }
 
 /// Versions may be given without their `v`.
-fn prefix_version(object: &mut Value, pointer: &str) {
+pub(super) fn prefix_version(object: &mut Value, pointer: &str) {
     if let Some(version) = object.pointer_mut(pointer)
         && let Some(text) = version.as_str().filter(|text| !text.is_empty())
         && !text.starts_with('v')
@@ -86,7 +95,7 @@ fn prefix_version(object: &mut Value, pointer: &str) {
 }
 
 /// Puts a default where nothing is.
-fn put_missing(object: &mut Value, path: &str, field: &str, value: Value) {
+pub(super) fn put_missing(object: &mut Value, path: &str, field: &str, value: Value) {
     if let Some(fields) = object_at(object, path)
         && fields.get(field).is_none_or(Value::is_null)
     {
@@ -150,7 +159,7 @@ fn autoscaler_bounds(object: &Value) -> Option<Result<(i64, i64), &'static str>>
 
 /// Replicas that nobody asked for: within the autoscaler's bounds, otherwise one. Bounds that
 /// cannot be read leave the field empty, which validation refuses.
-fn default_replicas(new: &mut Value, old: Option<&Value>) {
+pub(super) fn default_replicas(new: &mut Value, old: Option<&Value>) {
     if !new["spec"]["replicas"].is_null() {
         return;
     }
@@ -167,7 +176,7 @@ fn default_replicas(new: &mut Value, old: Option<&Value>) {
     put_missing(new, "spec", "replicas", json!(replicas));
 }
 
-fn validate_replicas(new: &Value) -> Option<Cause> {
+pub(super) fn validate_replicas(new: &Value) -> Option<Cause> {
     let Some(Err(key)) = autoscaler_bounds(new) else { return None };
     let value = &new["metadata"]["annotations"][key];
     let detail = "could not parse the value of the annotation";
@@ -201,10 +210,7 @@ fn validate_cluster(new: &Value, old: Option<&Value>) -> Vec<Cause> {
             }
         }
     }
-    if is_defined(&spec["topology"]) {
-        let detail = "can be set only if the ClusterTopology feature flag is enabled";
-        causes.push(forbidden("spec.topology".to_owned(), detail));
-    } else if had("topology") {
+    if !is_defined(&spec["topology"]) && had("topology") {
         let detail = "cannot be removed from an existing Cluster";
         causes.push(forbidden("spec.topology".to_owned(), detail));
     }
@@ -240,10 +246,25 @@ fn validate_machine(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes.extend(validate_cluster_name(new, old));
     causes.extend(validate_version(&spec["version"], "spec.version"));
     causes.extend(validate_taints(&spec["taints"], "spec.taints"));
+    if !new["metadata"]["labels"][CONTROL_PLANE].is_string() {
+        causes.extend(validate_worker_taints(&spec["taints"], "spec.taints"));
+    }
     causes
 }
 
-fn validate_bootstrap(machine_spec: &Value, path: &str) -> Option<Cause> {
+/// The taint of control planes is not for workers.
+fn validate_worker_taints(taints: &Value, path: &str) -> Vec<Cause> {
+    let taints = taints.as_array().into_iter().flatten().enumerate();
+    taints
+        .filter(|(_, taint)| taint["key"] == "node-role.kubernetes.io/control-plane")
+        .map(|(index, taint)| {
+            let at = format!("{path}[{index}].key");
+            invalid(at, &taint["key"], "taint is not allowed for worker Machines")
+        })
+        .collect()
+}
+
+pub(super) fn validate_bootstrap(machine_spec: &Value, path: &str) -> Option<Cause> {
     let bootstrap = &machine_spec["bootstrap"];
     let given = is_defined(&bootstrap["configRef"]) || !bootstrap["dataSecretName"].is_null();
     let detail = format!(
@@ -253,12 +274,12 @@ fn validate_bootstrap(machine_spec: &Value, path: &str) -> Option<Cause> {
     (!given).then(|| required(format!("{path}.bootstrap"), &detail))
 }
 
-fn validate_cluster_name(new: &Value, old: Option<&Value>) -> Option<Cause> {
+pub(super) fn validate_cluster_name(new: &Value, old: Option<&Value>) -> Option<Cause> {
     old.filter(|old| old["spec"]["clusterName"] != new["spec"]["clusterName"])
         .map(|_| forbidden("spec.clusterName".to_owned(), "field is immutable"))
 }
 
-fn validate_version(version: &Value, path: &str) -> Vec<Cause> {
+pub(super) fn validate_version(version: &Value, path: &str) -> Vec<Cause> {
     let Some(text) = version.as_str().filter(|text| !text.is_empty()) else { return Vec::new() };
     let mut causes = Vec::new();
     if !text.starts_with('v') {
@@ -337,6 +358,7 @@ fn validate_template(spec: &Value) -> Vec<Cause> {
     let at = "spec.template.spec";
     causes.extend(validate_version(&template["spec"]["version"], &format!("{at}.version")));
     causes.extend(validate_taints(&template["spec"]["taints"], &format!("{at}.taints")));
+    causes.extend(validate_worker_taints(&template["spec"]["taints"], &format!("{at}.taints")));
     causes.extend(validate_naming(&spec["machineNaming"]["template"]));
     causes.extend(validate_metadata(&template["metadata"]));
     causes
@@ -368,7 +390,7 @@ fn validate_naming(template: &Value) -> Vec<Cause> {
     causes
 }
 
-fn validate_metadata(metadata: &Value) -> Vec<Cause> {
+pub(super) fn validate_metadata(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let at = |field: &str| format!("spec.template.metadata.{field}");
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
@@ -440,6 +462,30 @@ fn validate_health_check(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
     let limit = &spec["remediation"]["triggerIf"]["unhealthyLessThanOrEqualTo"];
     causes.extend(validate_count(limit, "spec.remediation.triggerIf.unhealthyLessThanOrEqualTo"));
+    causes
+}
+
+fn validate_drain_rule(new: &Value, _old: Option<&Value>) -> Vec<Cause> {
+    let spec = &new["spec"];
+    let mut causes = Vec::new();
+    let order = &spec["drain"]["order"];
+    let takes_no_order = ["Skip", "WaitCompleted"].iter().any(|b| spec["drain"]["behavior"] == *b);
+    if takes_no_order && !order.is_null() {
+        let detail = "order must not be set if drain behavior is \"Skip\" or \"WaitCompleted\"";
+        causes.push(invalid("spec.drain.order".to_owned(), order, detail));
+    }
+    for (list, selectors) in
+        [("machines", ["selector", "clusterSelector"]), ("pods", ["selector", "namespaceSelector"])]
+    {
+        for (index, item) in spec[list].as_array().into_iter().flatten().enumerate() {
+            for field in selectors {
+                if let Err(error) = LabelSelector::from_label_selector(&item[field]) {
+                    let at = format!("spec.{list}[{index}].{field}");
+                    causes.push(invalid(at, &item[field], &error));
+                }
+            }
+        }
+    }
     causes
 }
 
@@ -574,5 +620,35 @@ mod tests {
         let expected = "spec.checks.nodeStartupTimeoutSeconds: Invalid value: 10: must be at \
                         least 30s";
         assert_eq!(told(validate_health_check(&new, None)), [expected]);
+    }
+
+    #[test]
+    fn drain_rules_that_evict_nothing_have_no_order() {
+        let rule = |behavior: &str| {
+            json!({"spec": {"drain": {"behavior": behavior, "order": 3},
+                "pods": [{"namespaceSelector": {"matchExpressions": [
+                    {"key": "a", "operator": "Nope"}]}}]}})
+        };
+        let told = told(validate_drain_rule(&rule("Skip"), None));
+        assert_eq!(
+            told[0],
+            "spec.drain.order: Invalid value: 3: order must not be set if drain behavior is \
+             \"Skip\" or \"WaitCompleted\""
+        );
+        assert!(told[1].starts_with("spec.pods[0].namespaceSelector: Invalid value"));
+        assert_eq!(validate_drain_rule(&rule("Drain"), None).len(), 1);
+    }
+
+    #[test]
+    fn workers_have_no_taint_of_control_planes() {
+        let taints = json!([{"key": "node-role.kubernetes.io/control-plane"}]);
+        let mut new = json!({"spec": {"clusterName": "c", "taints": taints,
+            "bootstrap": {"dataSecretName": "s"}}});
+        let expected = "spec.taints[0].key: Invalid value: \
+                        \"node-role.kubernetes.io/control-plane\": taint is not allowed for \
+                        worker Machines";
+        assert_eq!(told(validate_machine(&new, None)), [expected]);
+        set_label(&mut new, "metadata.labels", CONTROL_PLANE, "");
+        assert_eq!(told(validate_machine(&new, None)), Vec::<String>::new());
     }
 }

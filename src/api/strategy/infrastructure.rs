@@ -47,6 +47,17 @@ pub(super) fn of(kind: &str) -> Strategy {
             }),
             ..Strategy::default()
         },
+        // Upstream has no rules for pools; these are the ones of their machines.
+        "DevMachinePool" => Strategy {
+            default: Some(default_spec),
+            validate: Some(|new, _| startup_times(new, SPEC, "backend.inMemory")),
+            ..Strategy::default()
+        },
+        "DevMachinePoolTemplate" => Strategy {
+            default: Some(default_template),
+            validate: Some(|new, _| startup_times(new, TEMPLATE_SPEC, "backend.inMemory")),
+            ..Strategy::default()
+        },
         "InMemoryMachine" => Strategy {
             default: None,
             validate: Some(|new, _| startup_times(new, SPEC, "behaviour")),

@@ -11,8 +11,8 @@ use crate::machinery::definition::ResourceDefinition;
 use crate::store::Draft;
 
 /// Serves `definitions` if the server does not yet, and stores a CustomResourceDefinition for each
-/// resource, established from the start, with the labels that `labels` gives for it. Of several
-/// versions of a resource the first one is the storage version. Objects that exist are left alone,
+/// resource, established from the start, with the labels that `labels` gives for it. If no version
+/// says that it is the storage version, the first one is. Objects that exist are left alone,
 /// which makes a restart over a kept store cheap.
 pub fn install_builtin_crds(
     server: &ApiServer,
@@ -34,14 +34,16 @@ pub fn install_builtin_crds(
         if server.store().get(&key, "", &name).is_some() {
             continue;
         }
-        if let Some(draft) = draft(crd::manifest(&versions, &labels(versions[0])), &now) {
+        let storage = versions[0].version.clone();
+        let object = crd::manifest(&versions, &labels(versions[0]));
+        if let Some(draft) = draft(object, &storage, &now) {
             // Whoever was faster with this name keeps it.
             let _ = server.store().create(&key, draft);
         }
     }
 }
 
-/// Gathers the versions of each resource, in the order given.
+/// Gathers the versions of each resource, the storage version first and then in the order given.
 fn by_resource(definitions: &[ResourceDefinition]) -> Vec<Vec<&ResourceDefinition>> {
     let mut resources: Vec<Vec<&ResourceDefinition>> = Vec::new();
     for definition in definitions {
@@ -53,12 +55,14 @@ fn by_resource(definitions: &[ResourceDefinition]) -> Vec<Vec<&ResourceDefinitio
             None => resources.push(vec![definition]),
         }
     }
+    for versions in &mut resources {
+        versions.sort_by_key(|definition| !definition.serving.stored);
+    }
     resources
 }
 
 /// The object as it is after its creation and establishment.
-fn draft(mut object: Value, now: &str) -> Option<Draft> {
-    let storage = object["spec"]["versions"][0]["name"].clone();
+fn draft(mut object: Value, storage: &str, now: &str) -> Option<Draft> {
     object["status"] = json!({ "storedVersions": [storage] });
     if let Some(settled) = status::steps(&object, status::Taken::default, now).pop() {
         object["status"] = settled;

@@ -66,6 +66,11 @@ impl ClientConfig {
         Ok(Self { place, path: clean_path(uri.path()), ca_bundle })
     }
 
+    /// The same place, with a path below its own.
+    pub(super) fn below(&self, path: &str) -> Self {
+        Self { path: clean_path(&format!("{}/{path}", self.path)), ..self.clone() }
+    }
+
     /// Host and, if it is given, port, as URL and `Host` header show them.
     pub(super) fn authority(&self) -> String {
         match &self.place {

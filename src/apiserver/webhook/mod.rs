@@ -1,4 +1,5 @@
-//! Calls from the server to webhooks, for admission and for the conversion of custom resources.
+//! Calls from the server to webhooks, for admission and for the conversion of custom resources,
+//! and from Cluster API's controllers to their extensions ([`HookCaller`]).
 //!
 //! A webhook is named by a URL or by a Service. A Service is looked up among the addresses that the
 //! user gave ([`ServiceUrls`]) and then among Services with their EndpointSlices or Endpoints; it
@@ -12,16 +13,19 @@
 mod answer;
 mod client_config;
 mod connection;
+mod hooks;
 mod resolve;
 mod service_urls;
 #[cfg(test)]
-pub(super) mod test_server;
+pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod verifier;
 
 pub(crate) use client_config::ClientConfig;
+pub use hooks::HookCaller;
+pub(crate) use hooks::{HookAnswer, HookCallError, HookRequest};
 pub use service_urls::{ServiceUrl, ServiceUrls, ServiceUrlsError};
 
 use std::sync::Arc;
@@ -94,8 +98,7 @@ impl Caller {
         server: &ApiServer,
         call: &Call<'_>,
     ) -> Result<answer::Answer, String> {
-        let peer = resolve::resolve(server, call.config)?;
-        let pool = self.pool(peer)?;
+        let pool = self.pool(resolve::resolve(server, call.config)?)?;
         let request = connection::Request {
             authority: call.config.authority(),
             path_and_query: call.config.path_and_query(call.timeout),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client_config::{ClientConfig, Place};
 use super::connection::Peer;
+use super::service_urls::ServiceUrls;
 use crate::apiserver::{ApiServer, random};
 use crate::machinery::gvk::GroupResource;
 use crate::machinery::status::Status;
@@ -19,6 +20,19 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// # Errors
 /// kube-apiserver's words for Services that do not exist, have no such port or no endpoints.
 pub(super) fn resolve(server: &ApiServer, config: &ClientConfig) -> Result<Peer, String> {
+    find(&server.options().webhooks, Some(server), config)
+}
+
+/// The same with the addresses that the user gave. A Service that is not among them is looked up
+/// in a server's store, or by its name where there is none.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn find(
+    urls: &ServiceUrls,
+    server: Option<&ApiServer>,
+    config: &ClientConfig,
+) -> Result<Peer, String> {
     let ca_bundle = config.ca_bundle.clone();
     let (namespace, name, port) = match &config.place {
         Place::Url { host, port, .. } => {
@@ -28,16 +42,19 @@ pub(super) fn resolve(server: &ApiServer, config: &ClientConfig) -> Result<Peer,
         Place::Service { namespace, name, port } => (namespace, name, *port),
     };
     let service_name = format!("{name}.{namespace}.svc");
-    if let Some((host, port)) = server.options().webhooks.get(namespace, name) {
+    if let Some((host, port)) = urls.get(namespace, name) {
         // Whoever runs a webhook outside may have a certificate for either name.
         let names = vec![service_name, host.clone()];
         // Manifests that wait for cert-manager have a placeholder: an encoded line break.
         let has_none = ca_bundle.iter().all(u8::is_ascii_whitespace);
-        let own = server.options().webhooks.authority();
+        let own = urls.authority();
         let ca_bundle = if has_none { own.clone() } else { ca_bundle };
         return Ok(Peer { host: host.clone(), port: *port, names, ca_bundle });
     }
-    let (host, port) = Services { server, namespace, name }.address(port)?;
+    let (host, port) = match server {
+        Some(server) => Services { server, namespace, name }.address(port)?,
+        None => (service_name.clone(), port),
+    };
     Ok(Peer { host, port, names: vec![service_name], ca_bundle })
 }
 

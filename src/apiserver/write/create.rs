@@ -104,6 +104,7 @@ impl Write<'_> {
         {
             default(&mut object, None);
         }
+        self.default_among(Operation::Create, &mut object, None).await?;
         self.guard(&mut object, None)?;
         self.validate(&object, None)?;
         self.approve(Operation::Create, &object, None).await?;

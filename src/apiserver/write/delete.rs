@@ -123,6 +123,7 @@ pub(super) async fn delete_entry(
     entry: &Arc<Entry>,
 ) -> Result<Option<Deletion>, Box<Status>> {
     write.approve_deletion(options, entry).await?;
+    write.check_deletion_among(entry).await?;
     let mut finalizers = finalizers_after(entry, options.propagation());
     crds::hold_for_cleanup(&call.resource, entry, &mut finalizers);
     let is_pod = call.resource.is("", "pods");

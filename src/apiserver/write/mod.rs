@@ -5,6 +5,7 @@
 //! revision that was read and start over when another write came between.
 
 mod admission;
+mod among;
 mod binding;
 mod collection;
 mod commit;

@@ -221,11 +221,11 @@ impl<'a> Write<'a> {
         }
         // Rules beyond the schema take it for granted, as webhooks do: they come after it.
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
-        if let Some(validate) = definition.strategy.validate
-            && causes.is_empty()
-            && !admission::are_checks_replaced(self.call, operation)
-        {
-            causes.extend(validate(new, old));
+        if causes.is_empty() && !admission::are_checks_replaced(self.call, operation) {
+            if let Some(validate) = definition.strategy.validate {
+                causes.extend(validate(new, old));
+            }
+            causes.extend(self.validate_among(new, old));
         }
         self.refuse(new, causes)?;
         self.warnings.extend((self.call.resource.rules.warnings)(&change));

@@ -125,6 +125,7 @@ impl Write<'_> {
         {
             default(&mut new, Some(old));
         }
+        self.default_among(Operation::Update, &mut new, Some(old)).await?;
         if !matches!(self.target, Target::Status | Target::Finalize)
             && generation::is_kept(resource)
             && generation::is_changed(resource, &new, old)

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 const REPEAT_MAX: u64 = 1000;
 
 /// Go's message about a pattern that it does not accept.
-pub(super) fn error(pattern: &str) -> Option<String> {
+pub(crate) fn error(pattern: &str) -> Option<String> {
     let complaint = repeat_error(pattern).or_else(|| {
         let error = regex_syntax(pattern)?;
         Some(translate(pattern, &error))
@@ -22,7 +22,7 @@ fn regex_syntax(pattern: &str) -> Option<String> {
 
 /// The pattern as Rust's engine reads it: braces that repeat nothing, and brackets and set
 /// operators within classes, are plain characters to Go.
-pub(super) fn to_rust(pattern: &str) -> Cow<'_, str> {
+pub(crate) fn to_rust(pattern: &str) -> Cow<'_, str> {
     if !pattern.contains(['{', '[']) {
         return Cow::Borrowed(pattern);
     }

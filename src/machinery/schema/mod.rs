@@ -18,7 +18,7 @@ mod field_path;
 mod fingerprint;
 mod formats;
 mod go_errors;
-mod go_regex;
+pub(crate) mod go_regex;
 mod keywords;
 mod openapi_rules;
 mod path;
@@ -276,6 +276,10 @@ impl<'a> Node<'a> {
             max_items: facts.max_items,
             max_properties: facts.max_properties,
         })
+    }
+    /// Whether a value has the type of the node and keeps its limits, rules aside.
+    pub fn accepts(self, value: &Value) -> bool {
+        validation::validate(self.arena, self.index, value).is_empty()
     }
     /// `x-kubernetes-validations`: an array of rules in OpenAPI form.
     pub fn validations(self) -> Option<&'a Value> {

@@ -225,6 +225,8 @@ fn describe(definition: &mut ResourceDefinition, line: Line<'_>) -> Parsed<()> {
         "categories" => definition.categories = words.collect(),
         "select" => definition.selectable_fields = words.collect(),
         "status" => definition.subresources.status = true,
+        "stored" => definition.serving.stored = true,
+        "deprecated" => definition.serving.deprecation = Some(rest.into()),
         "scale" => {
             let (Some(spec_replicas), Some(status_replicas)) = (words.next(), words.next()) else {
                 return Err(line.error("scale without paths"));

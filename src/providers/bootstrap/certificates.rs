@@ -1,8 +1,6 @@
 //! The cluster's certificate Secrets as the bootstrap data needs them.
 //! (CAPI v1.14: util/secret/certificates.go)
 
-use std::fmt::Write as _;
-
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 use x509_parser::pem::Pem;
@@ -10,6 +8,7 @@ use x509_parser::pem::Pem;
 use super::cloud_init::File;
 use crate::client::{Client, ClientError, ObjectKey};
 use crate::machinery::kubeadm::is_empty;
+use crate::pki::sha256_hex;
 
 /// Directory of kubeadm's certificates on a machine.
 const DEFAULT_DIRECTORY: &str = "/etc/kubernetes/pki";
@@ -26,9 +25,17 @@ pub(super) enum CertificateError {
     /// The Secret has no certificate.
     #[error("failed to read keypair from certificate {0}: missing data for key tls.crt")]
     NoCertificate(ObjectKey),
-    /// A certificate or its key is missing altogether.
+    /// A Secret is missing altogether.
     #[error("missing certificate")]
     Missing,
+    /// A Secret has no certificate, or no key.
+    #[error("for certificate: {purpose}: missing {what} data")]
+    Incomplete {
+        /// Which certificate.
+        purpose: &'static str,
+        /// `crt` or `key`.
+        what: &'static str,
+    },
     /// The CA cannot be parsed.
     #[error("unable to parse ca certificate: {0}")]
     Unreadable(String),
@@ -66,15 +73,17 @@ impl Certificates {
         Self::read(client, cluster, control_plane_places(configuration)).await
     }
 
-    /// Reads what a worker needs: the cluster's CA.
+    /// Reads what a worker needs: the cluster's CA, at `path` if that is not empty.
     ///
     /// # Errors
     /// [`CertificateError`], but not for a missing Secret.
     pub(super) async fn of_worker(
         client: &Client,
         cluster: &ObjectKey,
+        path: &str,
     ) -> Result<Self, CertificateError> {
-        let certificate = format!("{DEFAULT_DIRECTORY}/ca.crt");
+        let certificate =
+            if path.is_empty() { format!("{DEFAULT_DIRECTORY}/ca.crt") } else { path.to_owned() };
         let place = Place { suffix: "ca", certificate, key: String::new(), is_external: false };
         Self::read(client, cluster, vec![place]).await
     }
@@ -101,15 +110,20 @@ impl Certificates {
     /// Fails unless every certificate is there, with its key where Cluster API needs it.
     ///
     /// # Errors
-    /// [`CertificateError::Missing`].
+    /// [`CertificateError::Missing`], [`CertificateError::Incomplete`].
     pub(super) fn ensure_all_exist(&self) -> Result<(), CertificateError> {
-        let complete = self.0.iter().all(|certificate| {
-            certificate.pair.as_ref().is_some_and(|(certificate_pem, key_pem)| {
-                !certificate_pem.is_empty()
-                    && (certificate.place.is_external || !key_pem.is_empty())
-            })
-        });
-        if complete { Ok(()) } else { Err(CertificateError::Missing) }
+        for certificate in &self.0 {
+            let (certificate_pem, key_pem) =
+                certificate.pair.as_ref().ok_or(CertificateError::Missing)?;
+            let Place { suffix: purpose, is_external, .. } = certificate.place;
+            if certificate_pem.is_empty() {
+                return Err(CertificateError::Incomplete { purpose, what: "crt" });
+            }
+            if !is_external && key_pem.is_empty() {
+                return Err(CertificateError::Incomplete { purpose, what: "key" });
+            }
+        }
+        Ok(())
     }
 
     /// Certificates and keys as files.
@@ -153,21 +167,10 @@ impl Certificates {
         for block in Pem::iter_from_buffer(pem.as_bytes()) {
             let block = block.map_err(|error| unreadable(&error))?;
             let certificate = block.parse_x509().map_err(|error| unreadable(&error))?;
-            hashes.push(format!("sha256:{}", sha256_hex(certificate.public_key().raw)));
+            hashes.push(format!("sha256:{}", sha256_hex([certificate.public_key().raw])));
         }
         Ok(hashes)
     }
-}
-
-/// SHA-256 of the TLS library, which the process has anyway.
-fn sha256_hex(data: &[u8]) -> String {
-    let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    let hash = suite.tls13().expect("the suite is one of TLS 1.3").common.hash_provider.hash(data);
-    hash.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn pair(secret: &Secret, key: &ObjectKey) -> Result<(String, String), CertificateError> {
@@ -222,11 +225,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn sha256_is_the_known_one() {
-        assert!(sha256_hex(b"abc").starts_with("ba7816bf8f01cfea"));
-    }
 
     #[test]
     fn external_etcd_takes_its_own_files() {

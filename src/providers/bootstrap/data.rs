@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use super::cloud_init::{self, Action, File};
-use super::discovery;
+use super::{discovery, ignition};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::core::{Cluster, NetworkRanges};
 use crate::contract::secrets::CLUSTER_SECRET_TYPE;
@@ -89,20 +89,27 @@ pub(super) fn join_worker(join: &Value, version: &str) -> Result<Action, String>
 }
 
 /// The Secret with the data, controlled by its KubeadmConfig.
+///
+/// # Errors
+/// What cannot be expressed in the format that the spec asks for.
 pub(super) fn secret(
     config: &KubeadmConfig,
     cluster: &Cluster,
     action: &Action,
     files: &[File],
     users: &[Value],
-) -> Secret {
-    let value = cloud_init::render(&config.spec, action, files, users);
+) -> Result<Secret, String> {
+    let spec = &config.spec;
+    let (value, format) = match spec.format.as_str() {
+        "ignition" => (ignition::render(spec, action, files, users)?, "ignition"),
+        _ => (cloud_init::render(spec, action, files, users), "cloud-config"),
+    };
     let mut secret = Secret {
         type_: Some(CLUSTER_SECRET_TYPE.to_owned()),
         data: Some(
             [
                 ("value".to_owned(), ByteString(value.into_bytes())),
-                ("format".to_owned(), ByteString(b"cloud-config".to_vec())),
+                ("format".to_owned(), ByteString(format.as_bytes().to_vec())),
             ]
             .into(),
         ),
@@ -113,7 +120,7 @@ pub(super) fn secret(
     secret.metadata.namespace = config.metadata.namespace.clone();
     secret.metadata.labels = Some([(labels::CLUSTER_NAME.to_owned(), cluster_name)].into());
     secret.metadata.owner_references = Some(vec![owner_reference(config)]);
-    secret
+    Ok(secret)
 }
 
 /// Unlike other controllers, upstream does not set `blockOwnerDeletion` here.
@@ -177,7 +184,7 @@ mod tests {
             "apiServer": {"certSANs": ["localhost", "127.0.0.1"]},
             "featureGates": {"ControlPlaneKubeletLocalMode": true}}}));
         let action = init(&mut config, &cluster(), "v1.34.0").unwrap();
-        let secret = secret(&config, &cluster(), &action, &certificates(), &[]);
+        let secret = secret(&config, &cluster(), &action, &certificates(), &[]).unwrap();
         let text = value(&secret).replace("127.0.0.1:20000", "<endpoint>");
         assert_eq!(text, include_str!("testdata/init.txt"));
         let endpoint = &config.spec.cluster_configuration.unwrap()["controlPlaneEndpoint"];
@@ -198,7 +205,7 @@ mod tests {
         let mut join = join();
         join["controlPlane"] = json!({});
         let action = join_control_plane(&join, "v1.34.0").unwrap();
-        let secret = secret(&config, &cluster(), &action, &certificates(), &[]);
+        let secret = secret(&config, &cluster(), &action, &certificates(), &[]).unwrap();
         assert_eq!(value(&secret), include_str!("testdata/join-control-plane.txt"));
     }
 
@@ -209,7 +216,7 @@ mod tests {
         join["nodeRegistration"]["kubeletExtraArgs"] =
             json!([{"name": "eviction-hard", "value": "nodefs.available<0%"}]);
         let action = join_worker(&join, "v1.34.0").unwrap();
-        let secret = secret(&config, &cluster(), &action, &[], &[]);
+        let secret = secret(&config, &cluster(), &action, &[], &[]).unwrap();
         assert_eq!(value(&secret), include_str!("testdata/join-worker.txt"));
     }
 
@@ -234,7 +241,7 @@ mod tests {
             json!({"name": "u", "lockPassword": false, "sudo": "ALL", "sshAuthorizedKeys": ["k"]}),
         ];
         let action = join_worker(&json!({}), "v1.34.0").unwrap();
-        let text = value(&secret(&config, &cluster(), &action, &[], &users));
+        let text = value(&secret(&config, &cluster(), &action, &[], &users).unwrap());
         let tail = text.split("with Windows)\"").nth(1).unwrap();
         assert_eq!(
             tail,

@@ -1,13 +1,15 @@
 //! `spec.files` and `spec.users` with their references resolved.
 
 use k8s_openapi::api::core::v1::Secret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cloud_init::File;
 use crate::client::{Client, ObjectKey};
+use crate::machinery::gotemplate::Template;
 use crate::machinery::kubeadm::is_empty;
 
 /// Resolves files; `control_plane_version` (empty if unknown) feeds contents of format `Template`.
+/// (CAPI v1.14: template.go)
 ///
 /// # Errors
 /// A message that names what is missing.
@@ -27,12 +29,8 @@ pub(super) async fn resolve_files(
                 .map_err(|error| format!("failed to resolve file source: {error}"))?;
         }
         if file["contentFormat"] == "Template" {
-            content = expand(&content, control_plane_version).map_err(|error| {
-                format!(
-                    "failed to render templates: failed to parse template for file {:?}: {error}",
-                    text("path")
-                )
-            })?;
+            content = render(&text("path"), &content, control_plane_version)
+                .map_err(|error| format!("failed to render templates: {error}"))?;
         }
         resolved.push(File {
             path: text("path"),
@@ -83,29 +81,33 @@ async fn from_secret(client: &Client, namespace: &str, source: &Value) -> Result
     Ok(String::from_utf8_lossy(&bytes.0).into_owned())
 }
 
-/// Expands `{{ .controlPlane.version }}`, the one value that upstream offers. Other actions of
-/// Go's template language are refused.
-fn expand(content: &str, control_plane_version: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(content.len());
-    let mut rest = content;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (action, tail) = after.split_once("}}").ok_or("unclosed action")?;
-        if action.trim() != ".controlPlane.version" {
-            return Err(format!(
-                "{:?} is not supported, only .controlPlane.version is",
-                action.trim()
-            ));
-        }
-        out.push_str(before);
-        out.push_str(if control_plane_version.is_empty() {
-            "<no value>"
-        } else {
-            control_plane_version
-        });
-        rest = tail;
+/// How long a rendered file may be.
+const RENDERED_BYTES_MAX: usize = 1 << 20;
+
+/// Renders a template. Its data has `controlPlane.version` where that is known, as upstream's.
+fn render(path: &str, content: &str, control_plane_version: &str) -> Result<String, String> {
+    let template = Template::parse(path, content)
+        .map_err(|error| format!("failed to parse template for file {path:?}: {error}"))?;
+    let data = match control_plane_version {
+        "" => json!({}),
+        version => json!({"controlPlane": {"version": normalised(version)}}),
+    };
+    let failed = |error: String| format!("failed to execute template for file {path:?}: {error}");
+    let rendered = template.execute(&data).map_err(failed)?;
+    if rendered.len() > RENDERED_BYTES_MAX {
+        let error = format!("rendered output exceeds the {RENDERED_BYTES_MAX} byte limit");
+        return Err(failed(error));
     }
-    out.push_str(rest);
-    Ok(out)
+    Ok(rendered)
+}
+
+/// A version as `vMAJOR.MINOR.PATCH`, whatever of that is missing.
+fn normalised(version: &str) -> String {
+    let bare = version.strip_prefix('v').unwrap_or(version);
+    let end = bare.find(['-', '+']).unwrap_or(bare.len());
+    let (core, rest) = bare.split_at(end);
+    let missing = 2_usize.saturating_sub(core.matches('.').count());
+    format!("v{core}{}{rest}", ".0".repeat(missing))
 }
 
 #[cfg(test)]
@@ -113,10 +115,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_control_plane_version_is_expanded() {
-        assert_eq!(expand("a {{ .controlPlane.version }} b", "v1.34.0").unwrap(), "a v1.34.0 b");
-        assert_eq!(expand("plain", "").unwrap(), "plain");
-        assert!(expand("{{ if .x }}", "v1").unwrap_err().contains("not supported"));
-        assert!(expand("{{ .controlPlane", "v1").is_err());
+    fn templates_know_the_control_plane_version() {
+        let render = |content: &str, version: &str| super::render("/a", content, version);
+        assert_eq!(render("a {{ .controlPlane.version }} b", "v1.34.0").unwrap(), "a v1.34.0 b");
+        assert_eq!(render("{{ .controlPlane.version }}", "1.35").unwrap(), "v1.35.0");
+        assert_eq!(render("plain", "").unwrap(), "plain");
+        let optional = "{{ if .controlPlane }}{{ .controlPlane.version }}{{ else }}none{{ end }}";
+        assert_eq!(render(optional, "").unwrap(), "none");
+        let error = render("{{ .controlPlane", "v1").unwrap_err();
+        assert!(error.starts_with("failed to parse template for file \"/a\": template: /a:1"));
+    }
+
+    #[test]
+    fn versions_are_whole() {
+        for (version, whole) in
+            [("1.35", "v1.35.0"), ("v1", "v1.0.0"), ("v1.34.1-rc.0", "v1.34.1-rc.0")]
+        {
+            assert_eq!(normalised(version), whole);
+        }
     }
 }

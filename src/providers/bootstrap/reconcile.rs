@@ -13,14 +13,19 @@ use super::certificates::Certificates;
 use super::cloud_init::{Action, File};
 use super::discovery::{self, Discovery};
 use super::lock::{self, Lock};
+use super::owner::ConfigOwner;
 use super::status::{self, Conditions, Severity};
-use super::{data, files, token};
+use super::token::{self, TokenState};
+use super::{data, files};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::core::{Cluster, Machine};
+use crate::api::pools::MachinePool;
 use crate::client::{Client, ClusterCache, ObjectKey};
 use crate::clock::Clock;
 use crate::contract::versions::ContractVersions;
-use crate::contract::{conditions, labels, owners, paused};
+use crate::contract::{conditions, owners, paused};
+use crate::machinery::gvk::split_api_version;
+use crate::machinery::kubeadm::is_empty;
 use crate::runtime::{Informer, Outcome, ReconcileError, Reconciler, patch_object};
 
 /// No event tells when the machine that holds the init lock is gone.
@@ -30,6 +35,7 @@ const LOCK_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Caches {
     pub(super) configs: Informer<KubeadmConfig>,
     pub(super) machines: Informer<Machine>,
+    pub(super) pools: Informer<MachinePool>,
     pub(super) clusters: Informer<Cluster>,
 }
 
@@ -49,15 +55,10 @@ pub(super) struct KubeadmConfigReconciler {
 /// What a reconcile has read.
 struct Scope {
     cluster: Arc<Cluster>,
-    machine: Arc<Machine>,
+    owner: ConfigOwner,
 }
 
 impl Scope {
-    fn is_control_plane(&self) -> bool {
-        let labels = self.machine.metadata.labels.as_ref();
-        labels.is_some_and(|labels| labels.contains_key(labels::CONTROL_PLANE))
-    }
-
     fn is_cluster_initialized(&self) -> bool {
         let status = self.cluster.status.as_ref();
         status.is_some_and(|s| conditions::is_true(&s.conditions, "ControlPlaneInitialized"))
@@ -105,13 +106,22 @@ impl KubeadmConfigReconciler {
         Conditions::of(config, self.clock.now())
     }
 
-    /// The owning Machine and its Cluster; the appearance of either wakes us.
+    /// The owner and its Cluster; the appearance of either wakes us.
     fn scope(&self, config: &KubeadmConfig) -> Option<Scope> {
         let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
-        let owner = owners::owner(&config.metadata, "cluster.x-k8s.io", "Machine")?;
-        let machine = self.caches.machines.get(namespace, &owner.name)?;
-        let cluster = self.caches.clusters.get(namespace, &machine.spec.cluster_name)?;
-        Some(Scope { cluster, machine })
+        let references = config.metadata.owner_references.as_ref()?;
+        let mut owners = references.iter().filter(|owner| {
+            split_api_version(&owner.api_version).0 == "cluster.x-k8s.io"
+                && matches!(owner.kind.as_str(), "Machine" | "MachinePool")
+        });
+        let owner = owners.next()?;
+        let owner = if owner.kind == "Machine" {
+            ConfigOwner::Machine(self.caches.machines.get(namespace, &owner.name)?)
+        } else {
+            ConfigOwner::Pool(self.caches.pools.get(namespace, &owner.name)?)
+        };
+        let cluster = self.caches.clusters.get(namespace, owner.cluster_name())?;
+        Some(Scope { cluster, owner })
     }
 
     async fn phases(
@@ -126,7 +136,7 @@ impl KubeadmConfigReconciler {
             );
             return Ok(Outcome::Done);
         }
-        let named = scope.machine.spec.bootstrap.data_secret_name.as_deref();
+        let named = scope.owner.data_secret_name();
         let has_status = status::is_created(config)
             && config.status.as_ref().is_some_and(|status| !status.data_secret_name.is_empty());
         if let (Some(secret), false) = (named, has_status) {
@@ -179,23 +189,55 @@ impl KubeadmConfigReconciler {
         Ok(())
     }
 
-    /// A token lives until its node has joined.
+    /// A token lives until its node has joined. That of a pool is made anew from then on, so that
+    /// the pool can grow.
     async fn keep_token_alive(
         &self,
         scope: &Scope,
-        config: &KubeadmConfig,
+        config: &mut KubeadmConfig,
     ) -> Result<Outcome, ReconcileError> {
         let join = config.spec.join_configuration.as_ref().unwrap_or(&Value::Null);
-        let token = join["discovery"]["bootstrapToken"]["token"].as_str().unwrap_or_default();
-        let has_node =
-            scope.machine.status.as_ref().is_some_and(|status| status.node_ref.is_some());
-        if token.is_empty() || has_node {
+        let bootstrap = &join["discovery"]["bootstrapToken"];
+        let token = bootstrap["token"].as_str().unwrap_or_default().to_owned();
+        let (is_pool, has_nodes) = (scope.owner.is_pool(), scope.owner.has_nodes());
+        if is_empty(bootstrap) || (has_nodes && !is_pool) {
             return Ok(Outcome::Done);
         }
-        if let Some(remote) = self.remotes.get(&ObjectKey::of(&*scope.cluster)) {
-            token::refresh(&remote.client, token, self.clock.now()).await?;
+        let Some(remote) = self.remotes.get(&ObjectKey::of(&*scope.cluster)) else {
+            // The workload cluster's next answer wakes us; until then tokens run out.
+            return Ok(Outcome::Done);
+        };
+        let now = self.clock.now();
+        let state = if has_nodes {
+            token::check_rotation(&remote.client, &token, now).await?
+        } else {
+            token::refresh(&remote.client, &token, now).await?
+        };
+        match state {
+            TokenState::Good => Ok(Outcome::RequeueAfter(token::CHECK_INTERVAL)),
+            TokenState::Old => self.recreate_token(scope, config, &remote.client).await,
+            TokenState::Missing if is_pool => {
+                self.recreate_token(scope, config, &remote.client).await
+            }
+            TokenState::Missing => Err(ReconcileError::Other(format!(
+                "failed to get bootstrap token secret in order to refresh it: secrets {:?} not \
+                 found",
+                token::secret_name(&token)
+            ))),
         }
-        Ok(Outcome::RequeueAfter(token::CHECK_INTERVAL))
+    }
+
+    /// A new token and the data with it.
+    async fn recreate_token(
+        &self,
+        scope: &Scope,
+        config: &mut KubeadmConfig,
+        remote: &Client,
+    ) -> Result<Outcome, ReconcileError> {
+        let token = token::create(remote, self.clock.now()).await?;
+        let join = config.spec.join_configuration.get_or_insert_with(|| json!({}));
+        join["discovery"]["bootstrapToken"]["token"] = json!(token);
+        self.join(scope, config).await
     }
 
     /// The control plane does not answer yet: one control plane machine initialises it, all others
@@ -211,11 +253,10 @@ impl KubeadmConfigReconciler {
                 "Waiting for Cluster control plane to be initialized",
             );
         }
-        if !scope.is_control_plane() {
+        if !scope.owner.is_control_plane() {
             return Ok(Outcome::Done);
         }
-        let machine = scope.machine.metadata.name.as_deref().unwrap_or_default();
-        if lock::acquire(&self.client, &scope.cluster, machine).await? == Lock::Busy {
+        if lock::acquire(&self.client, &scope.cluster, scope.owner.name()).await? == Lock::Busy {
             return Ok(Outcome::RequeueAfter(LOCK_RETRY));
         }
         let result = self.init_locked(scope, config).await;
@@ -230,7 +271,7 @@ impl KubeadmConfigReconciler {
         scope: &Scope,
         config: &mut KubeadmConfig,
     ) -> Result<(), ReconcileError> {
-        let version = &scope.machine.spec.version;
+        let version = scope.owner.version();
         let action = data::init(config, &scope.cluster, version).map_err(ReconcileError::Other)?;
         let certificates = self.control_plane_certificates(scope, config).await;
         let certificates = certificates.map_err(|error| {
@@ -264,13 +305,14 @@ impl KubeadmConfigReconciler {
         config: &mut KubeadmConfig,
     ) -> Result<Outcome, ReconcileError> {
         let cluster = ObjectKey::of(&*scope.cluster);
-        let certificates = if scope.is_control_plane() {
+        let certificates = if scope.owner.is_control_plane() {
             self.control_plane_certificates(scope, config).await
         } else {
-            match Certificates::of_worker(&self.client, &cluster).await {
-                Ok(certificates) => Ok(certificates),
-                Err(error) => Err(error.to_string()),
-            }
+            let join = config.spec.join_configuration.as_ref().unwrap_or(&Value::Null);
+            let path = join["caCertPath"].as_str().unwrap_or_default();
+            let read = Certificates::of_worker(&self.client, &cluster, path).await;
+            let complete = read.and_then(|read| read.ensure_all_exist().map(|()| read));
+            complete.map_err(|error| error.to_string())
         };
         let certificates = certificates.map_err(|error| {
             let mut conditions = self.conditions(config);
@@ -282,15 +324,15 @@ impl KubeadmConfigReconciler {
         let now = self.clock.now();
         let remote = self.remotes.get(&cluster).map(|remote| remote.client);
         let join = config.spec.join_configuration.get_or_insert_with(|| json!({}));
-        if scope.is_control_plane() && !join["controlPlane"].is_object() {
+        if scope.owner.is_control_plane() && !join["controlPlane"].is_object() {
             join["controlPlane"] = json!({});
         }
         let done = discovery::complete(join, &scope.cluster, &certificates, remote.as_ref(), now);
         if done.await? == Discovery::Waiting {
             return Ok(Outcome::Done);
         }
-        let version = &scope.machine.spec.version;
-        let (action, certificates) = if scope.is_control_plane() {
+        let version = scope.owner.version();
+        let (action, certificates) = if scope.owner.is_control_plane() {
             (data::join_control_plane(join, version), Some(certificates))
         } else {
             (data::join_worker(join, version), None)
@@ -328,13 +370,8 @@ impl KubeadmConfigReconciler {
             let join = config.spec.join_configuration.as_ref().unwrap_or(&Value::Null);
             files.extend(discovery::kubeconfig_file(join));
         }
-        if config.spec.format == "ignition" {
-            // The webhook refuses this format; an object that came around it gets an answer, too.
-            let error = "spec.format ignition is not supported".to_owned();
-            self.conditions(config).data_secret_failed(&error, &error);
-            return Err(ReconcileError::Other(error));
-        }
         let secret = data::secret(config, &scope.cluster, action, &files, &users);
+        let secret = secret.map_err(ReconcileError::Other)?;
         self.write(&secret).await?;
         let key = ObjectKey::of(config);
         status::mark_created(config, &key.name);

@@ -50,6 +50,20 @@ pub(super) async fn create(remote: &Client, now: Timestamp) -> Result<String, Re
     Ok(format!("{id}.{secret}"))
 }
 
+/// What a look at a token found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenState {
+    /// It lives for long enough.
+    Good,
+    /// It is time for another one.
+    Old,
+    /// Its Secret is gone.
+    Missing,
+}
+
+/// A token older than this is replaced where nodes may still come: half of its life.
+const ROTATE_BELOW: Duration = Duration::from_secs(15 * 60 / 2);
+
 /// Extends the life of a token that is about to expire.
 ///
 /// # Errors
@@ -58,34 +72,71 @@ pub(super) async fn refresh(
     remote: &Client,
     token: &str,
     now: Timestamp,
-) -> Result<(), ReconcileError> {
-    let id = id_of(token).ok_or_else(|| {
-        ReconcileError::Other(format!(
-            "the bootstrap token {token:?} was not of the form id.secret"
-        ))
-    })?;
-    let key = ObjectKey::new("kube-system", format!("bootstrap-token-{id}"));
-    let Some(secret) = remote.get::<Secret>(&key).await? else {
-        let message = format!(
-            "failed to get bootstrap token secret in order to refresh it: Secret {key} not found"
-        );
-        return Err(ReconcileError::Other(message));
-    };
-    let expires = secret.data.as_ref().and_then(|data| data.get("expiration"));
-    if let Some(expires) = expires.filter(|expires| !expires.0.is_empty()) {
-        let text = String::from_utf8_lossy(&expires.0);
-        let expires: Timestamp = text.parse().map_err(|error| {
-            ReconcileError::Other(format!(
-                "can't parse expiration time {text:?} of bootstrap token: {error}"
-            ))
-        })?;
-        if expires > now + REFRESH_BELOW {
-            return Ok(());
-        }
+) -> Result<TokenState, ReconcileError> {
+    let key = key_of(token)?;
+    let Some(secret) = get(remote, &key).await? else { return Ok(TokenState::Missing) };
+    if let Some(expires) = expires(&secret)?
+        && expires > now + REFRESH_BELOW
+    {
+        return Ok(TokenState::Good);
     }
     let patch = json!({"data": {"expiration": STANDARD.encode(expiration(now))}});
-    remote.merge_patch::<Secret>(&key, "", &patch).await?;
-    Ok(())
+    match remote.merge_patch::<Secret>(&key, "", &patch).await {
+        Ok(_) => Ok(TokenState::Good),
+        Err(error) if error.is_not_found() => Ok(TokenState::Missing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a token that nodes have joined with is to be replaced; one that is gone is.
+///
+/// # Errors
+/// As [`refresh`].
+pub(super) async fn check_rotation(
+    remote: &Client,
+    token: &str,
+    now: Timestamp,
+) -> Result<TokenState, ReconcileError> {
+    let Some(secret) = get(remote, &key_of(token)?).await? else { return Ok(TokenState::Missing) };
+    let is_old = expires(&secret)?.is_none_or(|expires| expires < now + ROTATE_BELOW);
+    Ok(if is_old { TokenState::Old } else { TokenState::Good })
+}
+
+async fn get(remote: &Client, key: &ObjectKey) -> Result<Option<Secret>, ReconcileError> {
+    let secret: Option<Secret> = remote.get(key).await?;
+    if secret.as_ref().is_some_and(|secret| secret.data.is_none()) {
+        return Err(ReconcileError::Other(format!(
+            "Invalid bootstrap secret {:?}, remove the token from the kubeadm config to re-create",
+            key.name
+        )));
+    }
+    Ok(secret)
+}
+
+fn expires(secret: &Secret) -> Result<Option<Timestamp>, ReconcileError> {
+    let expires = secret.data.as_ref().and_then(|data| data.get("expiration"));
+    let Some(expires) = expires.filter(|expires| !expires.0.is_empty()) else { return Ok(None) };
+    let text = String::from_utf8_lossy(&expires.0);
+    let parsed = text.parse().map_err(|error| {
+        ReconcileError::Other(format!(
+            "can't parse expiration time {text:?} of bootstrap token: {error}"
+        ))
+    })?;
+    Ok(Some(parsed))
+}
+
+fn key_of(token: &str) -> Result<ObjectKey, ReconcileError> {
+    if id_of(token).is_none() {
+        const FORM: &str = "\\A([a-z0-9]{6})\\.([a-z0-9]{16})\\z";
+        let message = format!("the bootstrap token {token:?} was not of the form \"{FORM}\"");
+        return Err(ReconcileError::Other(message));
+    }
+    Ok(ObjectKey::new("kube-system", secret_name(token)))
+}
+
+/// Name of a token's Secret.
+pub(super) fn secret_name(token: &str) -> String {
+    format!("bootstrap-token-{}", id_of(token).unwrap_or_default())
 }
 
 fn expiration(now: Timestamp) -> String {

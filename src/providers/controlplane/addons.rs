@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::corefile::{self, CoreDnsVersion};
 use super::desired;
 use super::image::{self, Image};
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::contract::version::Version;
+use crate::machinery::corefile::{self, CoreDnsVersion};
 use crate::machinery::kubeadm::{KubeadmApi, is_empty, read_cluster_configuration};
 
 /// Name of CoreDNS' Deployment, ConfigMap and container.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine};
+use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine, later};
 use crate::contract::conditions::{self, New};
 
 /// A problem of an available control plane is told after this time, so that it does not flicker.
-const TELL_AFTER: Duration = Duration::from_secs(10);
+pub(super) const TELL_AFTER: Duration = Duration::from_secs(10);
 /// A fresh control plane has this time until missing members are a problem.
 const MEMBERS_GRACE: Duration = Duration::from_secs(120);
 
@@ -22,7 +22,7 @@ pub(super) fn available(control_plane: &ControlPlane) -> New {
             let initialized = conditions::get(control_plane.conditions(), "Initialized");
             let is_fresh = initialized.is_some_and(|condition| {
                 condition.status == "True"
-                    && control_plane.now < condition.last_transition_time.0 + MEMBERS_GRACE
+                    && control_plane.now < later(condition.last_transition_time.0, MEMBERS_GRACE)
             });
             return if is_fresh {
                 no("Waiting for etcd to report the list of members")
@@ -107,16 +107,22 @@ fn is_lasting(control_plane: &ControlPlane, owned: &OwnedMachine, types: &[&str]
         .filter(|condition| condition.status != "True")
         .map(|condition| condition.last_transition_time.0)
         .min();
-    since.is_some_and(|since| since + TELL_AFTER < control_plane.now)
+    since.is_some_and(|since| later(since, TELL_AFTER) < control_plane.now)
 }
 
-/// Machines by their components; those without infrastructure do not count.
-fn components(control_plane: &ControlPlane) -> Counts {
+/// Conditions of Machines that make a control plane available.
+pub(super) fn health_types(control_plane: &ControlPlane) -> Vec<&'static str> {
     let mut types: Vec<&str> =
         control_plane.pod_conditions().iter().map(|(type_, _)| *type_).collect();
     if control_plane.is_etcd_managed() {
         types.push(ETCD_MEMBER);
     }
+    types
+}
+
+/// Machines by their components; those without infrastructure do not count.
+fn components(control_plane: &ControlPlane) -> Counts {
+    let types = health_types(control_plane);
     let mut counts = Counts::default();
     for owned in &control_plane.machines {
         if !owned.machine.spec.provider_id.is_empty() {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::scope::{ControlPlane, NODE_MARKS, POD_CONDITIONS, PRE_TERMINATE_HOOK};
+use super::scope::{
+    ControlPlane, NODE_MARKS, POD_CONDITIONS, PRE_TERMINATE_HOOK, REMEDIATION_FOR,
+    REMEDIATION_IN_PROGRESS,
+};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Bootstrap, ConditionGate, ContractRef, Machine, MachineDeletion};
@@ -153,6 +156,10 @@ pub(super) fn machine(
         data_secret_name: None,
     };
     sync_machine(control_plane, &mut machine);
+    if let Some(record) = control_plane.annotation(REMEDIATION_IN_PROGRESS) {
+        let annotations = machine.metadata.annotations.get_or_insert_default();
+        annotations.insert(REMEDIATION_FOR.to_owned(), record.to_owned());
+    }
     machine
 }
 

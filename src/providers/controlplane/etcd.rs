@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::health::{self, Aggregation};
 use super::inspect;
-use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine};
+use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine, later};
 use crate::client::{EtcdMember, EtcdStatus};
 use crate::contract::conditions::{New, v1beta1};
 
@@ -21,9 +21,10 @@ pub(super) fn set_conditions(control_plane: &mut ControlPlane) {
         return;
     }
     let members = control_plane.members().cloned();
+    let silence = Silence::of(control_plane);
     let now = control_plane.now;
     for owned in &mut control_plane.machines {
-        set_member_condition(owned, members.as_ref(), now);
+        set_member_condition(owned, members.as_ref(), silence, now);
     }
     let errors = compare(control_plane, members.as_ref());
     health::aggregate(
@@ -39,7 +40,71 @@ pub(super) fn set_conditions(control_plane: &mut ControlPlane) {
     );
 }
 
-fn set_member_condition(owned: &mut OwnedMachine, etcd: Option<&EtcdStatus>, now: Timestamp) {
+/// Why etcd did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// It did, or nothing is known.
+    None,
+    /// No Machine that stays has a Node through which to ask.
+    NoNode,
+    /// There is no leader, and without one a member does not list the others.
+    NoLeader,
+}
+
+impl Silence {
+    fn of(control_plane: &ControlPlane) -> Self {
+        let Some(workload) = &control_plane.workload else { return Self::None };
+        let stays = |owned: &&OwnedMachine| owned.has_node() && !owned.is_deleting();
+        let mut staying = control_plane.machines.iter().filter(stays);
+        if !staying.any(|owned| workload.node(owned.node_name()).is_some()) {
+            return Self::NoNode;
+        }
+        let etcd = &workload.etcd;
+        match etcd.leader_id {
+            0 if !etcd.members.is_empty() => Self::NoLeader,
+            _ => Self::None,
+        }
+    }
+}
+
+/// The condition of a member that nobody could ask about. Without a leader upstream's client waits
+/// until its deadline. What a start does to etcd is no reason: the last known state stays then.
+fn set_silence(owned: &mut OwnedMachine, silence: Silence, now: Timestamp) {
+    let (old, new) = match silence {
+        Silence::None => return,
+        Silence::NoNode => (
+            "Etcd member reports the cluster is composed by members [], but the member hosted on \
+             this Machine is not included",
+            New::no(
+                ETCD_MEMBER,
+                "NotHealthy",
+                format!(
+                    "Etcd reports the cluster is composed by [], but the etcd member hosted on \
+                     Machine {} ({}) is not included",
+                    owned.name(),
+                    owned.node_name()
+                ),
+            ),
+        ),
+        Silence::NoLeader => (
+            "Failed to get etcd members",
+            New::unknown(
+                ETCD_MEMBER,
+                "InspectionFailed",
+                "Failed to get etcd members: context deadline exceeded",
+            ),
+        ),
+    };
+    owned.set_v1beta1(v1beta1::no(ETCD_MEMBER, "EtcdMemberUnhealthy", "Error", old), now);
+    owned.set(new, now);
+}
+
+fn set_member_condition(
+    owned: &mut OwnedMachine,
+    etcd: Option<&EtcdStatus>,
+    silence: Silence,
+    now: Timestamp,
+) {
     let is_member =
         |etcd: &EtcdStatus| etcd.members.iter().any(|member| member.name == owned.node_name());
     let is_removed = owned.has_node() && etcd.is_some_and(|etcd| !is_member(etcd));
@@ -54,8 +119,7 @@ fn set_member_condition(owned: &mut OwnedMachine, etcd: Option<&EtcdStatus>, now
         owned.set(New::unknown(ETCD_MEMBER, "InspectionFailed", message), now);
         return;
     }
-    // Without an answer the last known state stays, as upstream leaves it.
-    let Some(etcd) = etcd else { return };
+    let Some(etcd) = etcd else { return set_silence(owned, silence, now) };
     let problem = match etcd.members.iter().find(|member| member.name == owned.node_name()) {
         None => Some((
             "Missing etcd member".to_owned(),
@@ -115,7 +179,24 @@ fn compare(control_plane: &mut ControlPlane, etcd: Option<&EtcdStatus>) -> Vec<S
 fn is_old_node(control_plane: &ControlPlane, owned: &OwnedMachine) -> bool {
     let node = control_plane.workload.as_ref().and_then(|w| w.node(owned.node_name()));
     let created = node.and_then(|node| node.metadata.creation_timestamp.as_ref());
-    created.is_some_and(|created| created.0 + MEMBER_GRACE < control_plane.now)
+    created.is_some_and(|created| later(created.0, MEMBER_GRACE) < control_plane.now)
+}
+
+/// When Nodes without a member stop being new.
+pub(super) fn grace_ends(control_plane: &ControlPlane) -> Vec<Timestamp> {
+    let (Some(workload), Some(etcd)) = (&control_plane.workload, control_plane.members()) else {
+        return Vec::new();
+    };
+    let mut ends = Vec::new();
+    for owned in control_plane.machines.iter().filter(|m| m.has_node() && !m.is_deleting()) {
+        if etcd.members.iter().any(|member| is_of(member, owned)) {
+            continue;
+        }
+        let node = workload.node(owned.node_name());
+        let created = node.and_then(|node| node.metadata.creation_timestamp.as_ref());
+        ends.extend(created.and_then(|created| created.0.checked_add(MEMBER_GRACE).ok()));
+    }
+    ends
 }
 
 fn is_of(member: &EtcdMember, owned: &OwnedMachine) -> bool {
@@ -129,43 +210,129 @@ fn named(member: &EtcdMember) -> String {
     }
 }
 
-/// A member that belongs to no Machine and may be removed: none while a Machine is provisioning,
-/// because the member may be its own. (CAPI v1.14: reconcileEtcdMembers)
-pub(super) fn unexpected_member(control_plane: &ControlPlane) -> Option<EtcdMember> {
-    let etcd = control_plane.members()?;
+/// A member that belongs to no Machine and has to go: none while a Machine is provisioning, because
+/// the member may be its own. (CAPI v1.14: reconcileEtcdMembers)
+///
+/// # Errors
+/// Upstream's message if etcd could lose its quorum.
+pub(super) fn unexpected_member(
+    control_plane: &ControlPlane,
+) -> Result<Option<EtcdMember>, String> {
+    let Some(etcd) = control_plane.members() else { return Ok(None) };
     if control_plane.is_true("EtcdClusterHealthy")
         || control_plane.machines.iter().any(|owned| !owned.has_node())
     {
-        return None;
+        return Ok(None);
     }
-    let mut unexpected: Vec<&EtcdMember> = etcd
+    let unexpected = etcd
         .members
         .iter()
         .filter(|member| !control_plane.machines.iter().any(|owned| is_of(member, owned)))
-        .collect();
-    unexpected.sort_by(|a, b| a.name.cmp(&b.name));
-    unexpected
-        .into_iter()
-        .find(|member| member.name.is_empty() || keeps_quorum(control_plane, &member.name))
-        .cloned()
+        .min_by(|a, b| a.name.cmp(&b.name));
+    match unexpected {
+        // One without a name has not started and never will: nothing hangs on it.
+        Some(member)
+            if !member.name.is_empty()
+                && !keeps_quorum(control_plane, Change::Remove(&member.name)) =>
+        {
+            Err(format!(
+                "etcd member {} does not have a corresponding Machine, it must be removed from the \
+                 cluster but this operation can lead to quorum loss. Please check the etcd status",
+                member.name
+            ))
+        }
+        found => Ok(found.cloned()),
+    }
 }
 
-/// Whether etcd keeps its quorum without a member. (CAPI v1.14: targetEtcdClusterHealthy)
-pub(super) fn keeps_quorum(control_plane: &ControlPlane, without: &str) -> bool {
+/// A change of membership that is judged before it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change<'a> {
+    /// One more member.
+    Add,
+    /// The member of this name goes.
+    Remove(&'a str),
+}
+
+/// Whether etcd keeps its quorum through a change, if the worst is assumed of a new member. A
+/// learner makes it wait. (CAPI v1.14: targetEtcdClusterHealthy)
+pub(super) fn keeps_quorum(control_plane: &ControlPlane, change: Change<'_>) -> bool {
     let Some(etcd) = control_plane.members() else { return false };
-    let (mut voting, mut healthy) = (0_usize, 0_usize);
-    for member in etcd.members.iter().filter(|member| member.name != without) {
-        if member.is_learner || member.name.is_empty() {
+    let (mut voting, mut unhealthy) = (0_usize, 0_usize);
+    if change == Change::Add {
+        voting += 1;
+        // From one member to two nothing can be lost that one could have kept.
+        unhealthy += usize::from(etcd.members.len() > 1);
+    }
+    for member in &etcd.members {
+        if member.name.is_empty() {
+            return false;
+        }
+        if change == Change::Remove(&member.name) {
+            continue;
+        }
+        if member.is_learner {
             return false;
         }
         voting += 1;
         let owner = control_plane.machines.iter().find(|owned| is_of(member, owned));
-        healthy += usize::from(match owner {
-            Some(owned) => owned.is_true(ETCD_MEMBER),
-            None => member.alarms.is_empty(),
+        unhealthy += usize::from(match owner {
+            Some(owned) => !owned.is_true(ETCD_MEMBER),
+            None => !member.alarms.is_empty(),
         });
     }
-    voting > 0 && healthy > voting / 2
+    voting.saturating_sub(unhealthy) > voting / 2
+}
+
+/// Name of a machine's member: its Node's, also where the Machine does not know its Node yet.
+pub(super) fn member_name(control_plane: &ControlPlane, owned: &OwnedMachine) -> Option<String> {
+    if owned.has_node() {
+        return Some(owned.node_name().to_owned());
+    }
+    let id = owned.machine.spec.provider_id.as_str();
+    let nodes = &control_plane.workload.as_ref()?.nodes;
+    let of_machine = nodes.iter().find(|node| {
+        let spec = node.spec.as_ref();
+        !id.is_empty() && spec.and_then(|spec| spec.provider_id.as_deref()) == Some(id)
+    })?;
+    of_machine.metadata.name.clone()
+}
+
+/// Members that may take over from a machine that goes, the most reliable first; none if it does
+/// not lead. (CAPI v1.14: forwardEtcdLeadership)
+///
+/// # Errors
+/// Upstream's messages: nobody leads, or nobody could take over.
+pub(super) fn successors(
+    control_plane: &ControlPlane,
+    leaving: &OwnedMachine,
+) -> Result<Vec<String>, &'static str> {
+    let leader = control_plane
+        .members()
+        .and_then(|etcd| etcd.members.iter().find(|member| member.id == etcd.leader_id));
+    let leader = leader.ok_or("unable to move etcd leadership, failed to detect etcd leader")?;
+    if !is_of(leader, leaving) {
+        return Ok(Vec::new());
+    }
+    let mut candidates: Vec<&OwnedMachine> = control_plane
+        .machines
+        .iter()
+        .filter(|owned| owned.has_node() && !owned.is_deleting() && owned.name() != leaving.name())
+        .collect();
+    candidates.sort_by_key(|owned| {
+        let created = owned.machine.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (
+            ["EtcdMemberHealthy", "HealthCheckSucceeded", "UpToDate"]
+                .map(|type_| !owned.is_true(type_)),
+            std::cmp::Reverse(created),
+        )
+    });
+    if candidates.is_empty() {
+        return Err(
+            "unable to move etcd leadership, no candidate machines for etcd leadership found",
+        );
+    }
+    Ok(candidates.into_iter().map(|owned| owned.node_name().to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -219,9 +386,14 @@ pub(super) mod tests {
         control_plane.machines.remove(1);
         set_conditions(&mut control_plane);
         assert!(!control_plane.members_match);
-        assert_eq!(unexpected_member(&control_plane).map(|member| member.name), Some("b".into()));
+        let found = unexpected_member(&control_plane).unwrap();
+        assert_eq!(found.map(|member| member.name), Some("b".into()));
+        let unhealthy = New::no(ETCD_MEMBER, "NotHealthy", "x");
+        control_plane.machines[0].set(unhealthy, Timestamp::UNIX_EPOCH);
+        let error = unexpected_member(&control_plane).unwrap_err();
+        assert!(error.contains("etcd member b does not have a corresponding Machine"), "{error}");
         control_plane.machines.push(OwnedMachine::default());
-        assert_eq!(unexpected_member(&control_plane), None);
+        assert_eq!(unexpected_member(&control_plane), Ok(None));
     }
 
     #[test]
@@ -244,10 +416,10 @@ pub(super) mod tests {
     #[test]
     fn quorum_counts_healthy_voters_only() {
         let mut control_plane = healthy(&["a", "b", "c"]);
-        assert!(keeps_quorum(&control_plane, "a"));
+        assert!(keeps_quorum(&control_plane, Change::Remove("a")));
         control_plane.machines[1]
             .set(New::no(ETCD_MEMBER, "NotHealthy", "x"), Timestamp::UNIX_EPOCH);
-        assert!(!keeps_quorum(&control_plane, "a"));
-        assert!(keeps_quorum(&control_plane, "b"));
+        assert!(!keeps_quorum(&control_plane, Change::Remove("a")));
+        assert!(keeps_quorum(&control_plane, Change::Remove("b")));
     }
 }

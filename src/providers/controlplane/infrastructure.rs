@@ -11,8 +11,8 @@ use super::scope::{ClonedFrom, ControlPlane};
 use crate::api::core::{ContractRef, Machine};
 use crate::client::{Client, ObjectKey};
 use crate::clock::Clock;
+use crate::contract::owners;
 use crate::contract::versions::ContractVersions;
-use crate::contract::{labels, owners};
 use crate::runtime::{ReconcileError, patch_metadata};
 
 /// How long a look at a template is trusted: upstream's resync period. The machine's clone always
@@ -36,9 +36,9 @@ pub(super) struct Infrastructure {
     /// Template that a control plane (by key) is known to have, with its Cluster's uid and the
     /// time of the look. Written and read by reconciles; an entry goes with its control plane.
     templates: Mutex<HashMap<ObjectKey, (ContractRef, String, Duration)>>,
-    /// Template of the infrastructure machine of a Machine (by uid); it never changes. Written
-    /// and read by reconciles; an entry goes with its Machine.
-    machines: Mutex<HashMap<String, Option<ClonedFrom>>>,
+    /// Metadata of the infrastructure machine of a Machine (by uid) as it was seen first or written
+    /// last. Written and read by reconciles; an entry goes with its Machine.
+    machines: Mutex<HashMap<String, ObjectMeta>>,
 }
 
 impl Infrastructure {
@@ -128,21 +128,49 @@ impl Infrastructure {
     ) -> Result<Option<ClonedFrom>, ReconcileError> {
         let uid = machine.metadata.uid.clone().unwrap_or_default();
         if let Some(known) = self.machines.lock().get(&uid) {
-            return Ok(known.clone());
+            return Ok(ClonedFrom::of(known));
         }
         let namespace = machine.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(object) = self.get(namespace, &machine.spec.infrastructure_ref).await? else {
+        let Some(mut object) = self.get(namespace, &machine.spec.infrastructure_ref).await? else {
             return Ok(None);
         };
-        let text = |annotation: &str| {
-            object["metadata"]["annotations"][annotation].as_str().map(ToOwned::to_owned)
-        };
-        let from = match (text(labels::CLONED_FROM_NAME), text(labels::CLONED_FROM_GROUP_KIND)) {
-            (Some(name), Some(group_kind)) => Some(ClonedFrom { name, group_kind }),
-            _ => None,
-        };
-        self.machines.lock().insert(uid, from.clone());
+        let mut metadata: ObjectMeta =
+            serde_json::from_value(object["metadata"].take()).map_err(|error| {
+                let kind = &machine.spec.infrastructure_ref.kind;
+                ReconcileError::Other(format!("failed to read a {kind}: {error}"))
+            })?;
+        metadata.managed_fields = None;
+        let from = ClonedFrom::of(&metadata);
+        self.machines.lock().insert(uid, metadata);
         Ok(from)
+    }
+
+    /// Changes the metadata of a Machine's infrastructure machine. What somebody else changed there
+    /// since the last look is not seen.
+    ///
+    /// # Errors
+    /// The request's, or an unknown kind.
+    pub(super) async fn change_metadata(
+        &self,
+        machine: &Machine,
+        change: impl FnOnce(&mut ObjectMeta),
+    ) -> Result<(), ReconcileError> {
+        let uid = machine.metadata.uid.clone().unwrap_or_default();
+        let Some(before) = self.machines.lock().get(&uid).cloned() else { return Ok(()) };
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(());
+        }
+        let kind = self.versions.resolve(&machine.spec.infrastructure_ref);
+        let kind = kind.map_err(|error| ReconcileError::Other(error.to_string()))?;
+        match patch_metadata(&self.client, &kind.resource, &before, &after).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        self.machines.lock().insert(uid, after);
+        Ok(())
     }
 
     /// Creates an infrastructure machine.

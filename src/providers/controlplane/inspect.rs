@@ -21,6 +21,12 @@ pub(super) fn set_up_to_date(control_plane: &mut ControlPlane) {
         let kubelet = kubelet_version(owned);
         let new = if !lines.is_empty() {
             New::no("UpToDate", "NotUpToDate", lines.join("\n"))
+        } else if owned.is_updating_in_place() {
+            let updating = conditions::get(owned.conditions(), "Updating")
+                .filter(|condition| condition.status == "True" && !condition.message.is_empty());
+            let message = updating
+                .map_or("In-place update in progress", |condition| condition.message.as_str());
+            New::no("UpToDate", "Updating", format!("* {message}"))
         } else if !kubelet.is_empty() && kubelet != owned.machine.spec.version {
             let required = &owned.machine.spec.version;
             let message =

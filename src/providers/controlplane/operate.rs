@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::desired::{self, Mode};
 use super::reconcile::KcpReconciler;
+use super::remediation::{self, Record};
 use super::scope::{ControlPlane, PRE_TERMINATE_HOOK};
 use super::secrets::serving_certificate_expiry;
 use super::step::Step;
@@ -13,7 +14,7 @@ use crate::api::core::{ContractRef, Machine};
 use crate::client::{EtcdMember, ObjectKey, Propagation};
 use crate::contract::conditions::v1beta1;
 use crate::contract::labels;
-use crate::runtime::{EventType, ReconcileError};
+use crate::runtime::{EventType, ReconcileError, patch_object};
 
 /// Why a machine could not be made, with the v1beta1 reason.
 struct CreationFailure {
@@ -34,24 +35,49 @@ impl KcpReconciler {
     ) -> Result<(), ReconcileError> {
         match step {
             Step::RemoveMember(member) => self.remove_member(control_plane, member),
-            Step::Release { machine, member } => {
+            Step::Release { machine, successors, member } => {
+                self.forward_leadership(control_plane, successors)?;
                 if let Some(member) = member {
                     self.remove_member(control_plane, member)?;
                 }
-                for owned in &mut control_plane.machines {
-                    if owned.name() == machine {
-                        remove_hook(&mut owned.machine);
-                    }
+                if let Some(owned) = control_plane.machine_mut(machine) {
+                    remove_hook(&mut owned.machine);
+                }
+                Ok(())
+            }
+            Step::CannotRemediate { machine, error } => {
+                let now = control_plane.now;
+                if let Some(owned) = control_plane.machine_mut(machine) {
+                    remediation::mark_failed(owned, ("CannotBeRemediated", error), error, now);
                 }
                 Ok(())
             }
             Step::Nothing
             | Step::Initialize { .. }
             | Step::ScaleUp { .. }
-            | Step::ScaleDown(_)
+            | Step::ScaleDown { .. }
+            | Step::Remediate { .. }
             | Step::Wait(_)
-            | Step::AwaitDeletion => Ok(()),
+            | Step::AwaitDeletion
+            | Step::AwaitUpdate
+            | Step::Fail(_) => Ok(()),
         }
+    }
+
+    /// Makes the first of the candidates that can etcd's leader.
+    fn forward_leadership(
+        &self,
+        control_plane: &ControlPlane,
+        candidates: &[String],
+    ) -> Result<(), ReconcileError> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let remote = self.remote.clusters().get(&control_plane.cluster_key());
+        if candidates.iter().any(|name| remote.as_ref().is_some_and(|r| r.move_etcd_leader(name))) {
+            return Ok(());
+        }
+        Err(ReconcileError::Other("failed to move etcd leadership".to_owned()))
     }
 
     fn remove_member(
@@ -81,7 +107,7 @@ impl KcpReconciler {
     ) -> Result<(), ReconcileError> {
         let cluster = control_plane.cluster_key();
         let is_rollout = control_plane.machines.iter().any(|owned| !owned.outdated.is_empty())
-            && matches!(step, Step::Wait(_) | Step::ScaleUp { .. } | Step::ScaleDown(_));
+            && matches!(step, Step::Wait(_) | Step::ScaleUp { .. } | Step::ScaleDown { .. });
         if is_rollout && !self.prepare_rollout(control_plane).await? {
             return Ok(());
         }
@@ -93,7 +119,15 @@ impl KcpReconciler {
                 self.update_addons(control_plane).await?;
                 self.note_certificate_expiries(control_plane).await
             }
-            Step::RemoveMember(_) | Step::Release { .. } | Step::AwaitDeletion => Ok(()),
+            Step::RemoveMember(_)
+            | Step::Release { .. }
+            | Step::AwaitDeletion
+            | Step::AwaitUpdate => Ok(()),
+            Step::Fail(error) => Err(ReconcileError::Other(error)),
+            Step::CannotRemediate { error, .. } => Err(ReconcileError::Other(error.to_owned())),
+            Step::Remediate { machine, successors, record } => {
+                self.remediate(control_plane, &machine, &successors, &record).await
+            }
             Step::Wait(preflight) => {
                 self.tell(control_plane, &preflight.failures);
                 control_plane.preflight = preflight;
@@ -119,7 +153,8 @@ impl KcpReconciler {
                     )
                 })
             }
-            Step::ScaleDown(machine) => {
+            Step::ScaleDown { machine, successors } => {
+                self.forward_leadership(control_plane, &successors)?;
                 let key = ObjectKey::new(&cluster.namespace, &machine);
                 let deleted = self.client.delete::<Machine>(&key, Propagation::Default).await;
                 if let Err(error) = &deleted {
@@ -132,6 +167,43 @@ impl KcpReconciler {
                 Ok(deleted?)
             }
         }
+    }
+
+    /// Deletes a Machine that a health check gave up, and keeps what its successor has to know.
+    async fn remediate(
+        &self,
+        control_plane: &mut ControlPlane,
+        name: &str,
+        successors: &[String],
+        record: &Record,
+    ) -> Result<(), ReconcileError> {
+        let now = control_plane.now;
+        let key = ObjectKey::new(control_plane.key().namespace, name);
+        let result = match self.forward_leadership(control_plane, successors) {
+            Ok(()) => {
+                let deleted = self.client.delete::<Machine>(&key, Propagation::Default).await;
+                deleted.map_err(|error| {
+                    let internal = ("InternalError", "Please check controller logs for errors");
+                    (internal, error.to_string())
+                })
+            }
+            Err(error) => {
+                Err((("CannotBeRemediated", "failed to move etcd leadership"), error.to_string()))
+            }
+        };
+        if result.is_ok() {
+            remediation::begin(control_plane, record);
+        }
+        let Some(owned) = control_plane.machine_mut(name) else { return Ok(()) };
+        let written = owned.machine.clone();
+        match &result {
+            Ok(()) => remediation::mark_deleting(owned, now),
+            Err((told, error)) => remediation::mark_failed(owned, *told, error, now),
+        }
+        patch_object(&self.client, &written, &owned.machine).await?;
+        result.map_err(|(_, error)| {
+            ReconcileError::Other(format!("failed to delete unhealthy machine {name}: {error}"))
+        })
     }
 
     /// An Event about failed preflight checks, unless the last one said the same.
@@ -206,6 +278,8 @@ impl KcpReconciler {
             self.clean_up(&reference, &key).await;
             return Err(failed("MachineGenerationFailed")(error.into()));
         }
+        // The successor of a remediated Machine carries the record on.
+        remediation::end(control_plane);
         Ok(())
     }
 

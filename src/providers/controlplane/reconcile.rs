@@ -10,14 +10,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use parking_lot::Mutex;
 
 use super::infrastructure::{Infrastructure, TemplateState};
+use super::propagate::Propagated;
 use super::scope::{ControlPlane, OwnedMachine, Workload, listed};
 use super::secrets::{Certificates, KubeconfigState, Secrets};
-use super::step::{self, Step};
+use super::step::{self, Plan, Step};
 use super::upgrade::Settled;
-use super::{MACHINES_BY_CLUSTER, desired, etcd, inspect, operate, status, up_to_date};
+use super::{MACHINES_BY_CLUSTER, etcd, inspect, operate, remediation, status, up_to_date, wake};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
+use crate::api::pools::MachinePool;
 use crate::client::{Client, ObjectKey, Propagation};
 use crate::clock::{Clock, Seed};
 use crate::contract::conditions::{self, New, v1beta1};
@@ -40,6 +42,7 @@ pub(super) struct Caches {
     pub(super) clusters: Informer<Cluster>,
     pub(super) machines: Informer<Machine>,
     pub(super) configs: Informer<KubeadmConfig>,
+    pub(super) pools: Informer<MachinePool>,
 }
 
 /// Whether the state of the components is known as far as it can be.
@@ -68,6 +71,8 @@ pub(super) struct KcpReconciler {
     /// plane every five seconds, we at every event, and telling the same again would only cost
     /// writes. Written and read by reconciles; an entry goes with the wait or the object.
     pub(super) told: Mutex<HashMap<ObjectKey, String>>,
+    /// What was brought from machine templates to the objects of Machines.
+    pub(super) propagated: Propagated,
     /// Workload clusters that need not be looked into again for a while.
     pub(super) settled: Settled,
 }
@@ -101,7 +106,12 @@ impl Reconciler for KcpReconciler {
             return Ok(Outcome::Done);
         }
         // Without its Machines nothing true can be said about a control plane.
-        self.read(&mut control_plane).await?;
+        let orphans = self.read(&mut control_plane).await?;
+        if !orphans.is_empty() {
+            self.adopt(&control_plane, &orphans).await?;
+            patch_object(&self.client, &*before, &control_plane.kcp).await?;
+            return Ok(Outcome::Done);
+        }
         let result = if control_plane.is_deleting() {
             self.delete(&mut control_plane).await
         } else {
@@ -112,7 +122,7 @@ impl Reconciler for KcpReconciler {
             control_plane.status().observed_generation = control_plane.kcp.metadata.generation;
         }
         patch_object(&self.client, &*before, &control_plane.kcp).await?;
-        let wake = if control_plane.is_deleting() { None } else { self.wake(&control_plane) };
+        let wake = self.wake(&control_plane);
         result.map(|outcome| match (outcome, wake) {
             (Outcome::Done, Some(wake)) => Outcome::RequeueAfter(wake),
             (outcome, _) => outcome,
@@ -134,27 +144,39 @@ fn add_finalizer(control_plane: &mut ControlPlane) -> bool {
 }
 
 impl KcpReconciler {
-    /// Reads the Machines and what belongs to them. Before the infrastructure stands there are
-    /// none.
-    async fn read(&self, control_plane: &mut ControlPlane) -> Result<(), ReconcileError> {
+    /// Reads the Machines and what belongs to them; answers Machines that nobody controls. Before
+    /// the infrastructure stands there are none.
+    async fn read(
+        &self,
+        control_plane: &mut ControlPlane,
+    ) -> Result<Vec<Arc<Machine>>, ReconcileError> {
         if !control_plane.is_infrastructure_provisioned() || control_plane.endpoint().is_none() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let uid = control_plane.kcp.metadata.uid.clone().unwrap_or_default();
         let cluster = control_plane.cluster_key();
-        let mut owned = Vec::new();
+        let (mut owned, mut orphans, mut is_mixed) = (Vec::new(), Vec::new(), false);
         for machine in self.caches.machines.by_index(MACHINES_BY_CLUSTER, &cluster.to_string()) {
             if owners::is_controlled_by(&machine.metadata, &uid) {
                 owned.push(machine);
             } else if !machines::is_control_plane(&machine) {
                 control_plane.workers.push(machines::name(&machine).to_owned());
             } else if !control_plane.is_deleting() {
-                return Err(ReconcileError::Other(
-                    "not all control plane machines are owned by this KubeadmControlPlane, \
-                     refusing to operate in mixed management mode"
-                        .to_owned(),
-                ));
+                match owners::controlling(&machine.metadata) {
+                    Some(_) => is_mixed = true,
+                    None => orphans.push(machine),
+                }
             }
+        }
+        if !orphans.is_empty() {
+            return Ok(orphans);
+        }
+        if is_mixed {
+            return Err(ReconcileError::Other(
+                "not all control plane machines are owned by this KubeadmControlPlane, refusing to \
+                 operate in mixed management mode"
+                    .to_owned(),
+            ));
         }
         machines::sort_oldest_first(&mut owned);
         for before in owned {
@@ -168,7 +190,7 @@ impl KcpReconciler {
             owned.outdated = up_to_date::outdated(control_plane, &owned);
             control_plane.machines.push(owned);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn normal(
@@ -201,22 +223,29 @@ impl KcpReconciler {
             return Ok(Outcome::RequeueAfter(CA_RETRY));
         }
         self.look(control_plane).await?;
-        let mut synced = std::mem::take(&mut control_plane.machines);
-        for owned in &mut synced {
-            desired::sync_machine(control_plane, &mut owned.machine);
-        }
-        control_plane.machines = synced;
+        self.propagate(control_plane).await?;
         status::set_v1beta1_machines_ready(control_plane);
         if self.set_conditions(control_plane) == Sight::Lost {
             // Nothing may be changed blindly; the return of the connection wakes us.
             self.write_machines(control_plane).await?;
             return Ok(Outcome::Done);
         }
-        let step = step::next_step(control_plane);
+        if !control_plane.machines.iter().any(OwnedMachine::is_deleting)
+            && let Err(error) = remediation::clean_up(control_plane)
+        {
+            self.write_machines(control_plane).await?;
+            return Err(ReconcileError::Other(error));
+        }
+        let Plan { step, refusal } = step::next_step(control_plane);
+        if let Some(refusal) = &refusal {
+            remediation::mark_refused(control_plane, refusal);
+        }
         set_spec_up_to_date(control_plane, &step);
-        self.prepare(control_plane, &step)?;
+        let prepared = self.prepare(control_plane, &step);
         self.write_machines(control_plane).await?;
+        prepared?;
         self.execute(control_plane, step).await?;
+        control_plane.again = refusal.and_then(|refusal| refusal.again);
         Ok(Outcome::Done)
     }
 
@@ -340,6 +369,12 @@ impl KcpReconciler {
 
     /// When to look again without an event.
     fn wake(&self, control_plane: &ControlPlane) -> Option<Duration> {
+        let changes = wake::next_change(control_plane);
+        let look = if control_plane.is_deleting() { None } else { self.look_again(control_plane) };
+        changes.into_iter().chain(look).min()
+    }
+
+    fn look_again(&self, control_plane: &ControlPlane) -> Option<Duration> {
         if let Some(since) = self.lost.lock().get(&control_plane.key()) {
             let left = (*since + CONNECTION_GRACE).duration_since(control_plane.now);
             return Duration::try_from(left).ok().filter(|left| !left.is_zero());
@@ -365,15 +400,12 @@ impl KcpReconciler {
         }
         let _ = self.set_conditions(control_plane);
         status::set_v1beta1_machines_ready(control_plane);
-        if !control_plane.workers.is_empty() {
+        let pools = self.pools_of(control_plane);
+        if !control_plane.workers.is_empty() || !pools.is_empty() {
             let message = "Waiting for worker nodes to be deleted first";
             control_plane.set_v1beta1(v1beta1::no("Resized", "Deleting", "Info", message));
             control_plane.workers.sort();
-            let message = format!(
-                "KubeadmControlPlane deletion blocked because following objects still exist:\n* \
-                 Machines: {}",
-                listed(&control_plane.workers, 5)
-            );
+            let message = blocked_by(&pools, &control_plane.workers);
             control_plane.deleting = ("WaitingForWorkersDeletion", message);
             self.write_machines(control_plane).await?;
             return Ok(Outcome::Done);
@@ -397,6 +429,24 @@ impl KcpReconciler {
         Ok(Outcome::Done)
     }
 
+    /// Names of the Cluster's MachinePools, which go before its control plane.
+    fn pools_of(&self, control_plane: &ControlPlane) -> Vec<String> {
+        let cluster = control_plane.cluster_key();
+        let mut names: Vec<String> = self
+            .caches
+            .pools
+            .list()
+            .into_iter()
+            .filter(|pool| {
+                pool.metadata.namespace.as_deref() == Some(&*cluster.namespace)
+                    && pool.spec.cluster_name == cluster.name
+            })
+            .filter_map(|pool| pool.metadata.name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Nobody cares for etcd any more, so the hooks go before the machines do.
     async fn delete_machines(
         &self,
@@ -414,11 +464,36 @@ impl KcpReconciler {
     }
 }
 
+/// What has to go before a control plane does.
+fn blocked_by(pools: &[String], workers: &[String]) -> String {
+    let mut lines = vec![
+        "KubeadmControlPlane deletion blocked because following objects still exist:".to_owned(),
+    ];
+    for (kind, names) in [("MachinePools", pools), ("Machines", workers)] {
+        if !names.is_empty() {
+            lines.push(format!("* {kind}: {}", listed(names, 5)));
+        }
+    }
+    lines.join("\n")
+}
+
 /// `MachinesSpecUpToDate` of the older family appears with the first rollout.
 fn set_spec_up_to_date(control_plane: &mut ControlPlane, step: &Step) {
     const TYPE: &str = "MachinesSpecUpToDate";
-    if matches!(step, Step::RemoveMember(_) | Step::Release { .. } | Step::AwaitDeletion) {
-        return;
+    // Upstream comes to this after what holds everything up.
+    match step {
+        Step::RemoveMember(_)
+        | Step::Release { .. }
+        | Step::AwaitDeletion
+        | Step::AwaitUpdate
+        | Step::Remediate { .. }
+        | Step::CannotRemediate { .. }
+        | Step::Fail(_) => return,
+        Step::Nothing
+        | Step::Initialize { .. }
+        | Step::ScaleUp { .. }
+        | Step::ScaleDown { .. }
+        | Step::Wait(_) => {}
     }
     let all = control_plane.machines.len();
     let outdated = control_plane.machines.iter().filter(|owned| !owned.outdated.is_empty()).count();
@@ -465,7 +540,7 @@ pub(super) fn matters(old: &Cluster, new: &Cluster) -> bool {
         )
     };
     gates(old) != gates(new)
-        || old.spec.topology["version"] != new.spec.topology["version"]
+        || old.spec.topology.version != new.spec.topology.version
         || old.metadata.annotations != new.metadata.annotations
         || old.metadata.labels.as_ref().and_then(|l| l.get(labels::WATCH_FILTER))
             != new.metadata.labels.as_ref().and_then(|l| l.get(labels::WATCH_FILTER))

@@ -1,9 +1,11 @@
 //! All that one reconcile of a KubeadmControlPlane has read, and what it changes in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::api::bootstrap::KubeadmConfig;
@@ -12,7 +14,7 @@ use crate::api::controlplane::{KubeadmControlPlane, KubeadmControlPlaneStatus};
 use crate::api::core::{Cluster, Machine};
 use crate::client::{EtcdStatus, ObjectKey};
 use crate::contract::conditions::{self, New, v1beta1};
-use crate::contract::machines;
+use crate::contract::{labels, machines};
 
 /// API group of this provider.
 pub(super) const GROUP: &str = "controlplane.cluster.x-k8s.io";
@@ -21,6 +23,12 @@ pub(super) const KIND: &str = "KubeadmControlPlane";
 /// Hook that holds a Machine until its etcd member is gone.
 pub(super) const PRE_TERMINATE_HOOK: &str =
     "pre-terminate.delete.hook.machine.cluster.x-k8s.io/kcp-cleanup";
+
+/// Annotation of a control plane: a Machine was deleted to be remediated and has no successor yet.
+pub(super) const REMEDIATION_IN_PROGRESS: &str =
+    "controlplane.cluster.x-k8s.io/remediation-in-progress";
+/// Annotation of a Machine: which one it replaces.
+pub(super) const REMEDIATION_FOR: &str = "controlplane.cluster.x-k8s.io/remediation-for";
 
 /// Conditions of Machines that KCP sets out of static Pods.
 pub(super) const POD_CONDITIONS: [(&str, &str); 4] = [
@@ -41,6 +49,17 @@ pub(super) struct ClonedFrom {
     pub(super) name: String,
     /// `Kind.group`.
     pub(super) group_kind: String,
+}
+
+impl ClonedFrom {
+    /// Reads an infrastructure machine's annotations.
+    pub(super) fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let annotations = metadata.annotations.as_ref()?;
+        Some(Self {
+            name: annotations.get(labels::CLONED_FROM_NAME)?.clone(),
+            group_kind: annotations.get(labels::CLONED_FROM_GROUP_KIND)?.clone(),
+        })
+    }
 }
 
 /// A Machine of the control plane with what belongs to it.
@@ -88,6 +107,17 @@ impl OwnedMachine {
 
     pub(super) fn is_true(&self, type_: &str) -> bool {
         conditions::is_true(self.conditions(), type_)
+    }
+
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        self.machine.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Whether the Machine changes in place: its owner said so, or the hook is still to be called.
+    pub(super) fn is_updating_in_place(&self) -> bool {
+        let hooks = self.annotation("runtime.cluster.x-k8s.io/pending-hooks").unwrap_or_default();
+        self.annotation("in-place-updates.internal.cluster.x-k8s.io/update-in-progress").is_some()
+            || hooks.split(',').any(|hook| hook == "UpdateMachine")
     }
 
     pub(super) fn set(&mut self, new: New, now: Timestamp) {
@@ -170,6 +200,8 @@ pub(super) struct ControlPlane {
     pub(super) preflight: Preflight,
     /// Reason and message of `Deleting`.
     pub(super) deleting: (&'static str, String),
+    /// When a remediation that had to be put off may be tried again.
+    pub(super) again: Option<Timestamp>,
     /// Time of this reconcile.
     pub(super) now: Timestamp,
 }
@@ -196,6 +228,15 @@ impl ControlPlane {
         self.kcp.spec.kubeadm_config_spec.cluster_configuration.as_ref().unwrap_or(&Value::Null)
     }
 
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        self.kcp.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Whether a Machine was deleted to be remediated and its successor is still to be made.
+    pub(super) fn is_remediating(&self) -> bool {
+        self.annotation(REMEDIATION_IN_PROGRESS).is_some()
+    }
+
     pub(super) fn is_etcd_managed(&self) -> bool {
         self.cluster_configuration()["etcd"]["external"]
             .as_object()
@@ -205,6 +246,10 @@ impl ControlPlane {
     /// Pod conditions and components that count for this control plane.
     pub(super) fn pod_conditions(&self) -> &'static [(&'static str, &'static str)] {
         if self.is_etcd_managed() { &POD_CONDITIONS } else { &POD_CONDITIONS[..3] }
+    }
+
+    pub(super) fn machine_mut(&mut self, name: &str) -> Option<&mut OwnedMachine> {
+        self.machines.iter_mut().find(|owned| owned.name() == name)
     }
 
     pub(super) fn is_infrastructure_provisioned(&self) -> bool {
@@ -279,6 +324,11 @@ impl ControlPlane {
             workload.etcd.members.iter().any(|member| member.id == workload.etcd.leader_id);
         (self.is_etcd_managed() && is_reachable && has_leader).then_some(&workload.etcd)
     }
+}
+
+/// A time and what follows it, as far as times go: objects may hold the last one there is.
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// `a, b, c, ... (2 more)`.

@@ -1,9 +1,10 @@
 //! The Secrets that a control plane keeps: certificate authorities, service account keys and the
 //! kubeconfig. (CAPI v1.14: util/secret, util/kubeconfig, helpers.go of controlplane/kubeadm)
 //!
-//! Secrets are read live, not through an informer. What a look has found good is trusted for ten
-//! minutes, upstream's resync period, so that a busy control plane does not read five Secrets in
-//! every reconcile. The memory is tied to the uid of the KubeadmControlPlane.
+//! What Secrets hold is read live, not through an informer. What a look has found good is trusted
+//! for ten minutes, upstream's resync period, or until a Secret goes or changes owners, so that a
+//! busy control plane does not read five Secrets in every reconcile. The memory is tied to the uid
+//! of the KubeadmControlPlane.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -96,6 +97,13 @@ impl Secrets {
         self.known.lock().remove(key);
     }
 
+    /// Looks at everything again the next time: a Secret was changed or deleted.
+    pub(super) fn distrust(&self, key: &ObjectKey) {
+        if let Some(known) = self.known.lock().get_mut(key) {
+            (known.certificates, known.kubeconfig) = (None, None);
+        }
+    }
+
     fn is_trusted(&self, control_plane: &ControlPlane, of: fn(&Known) -> Option<Duration>) -> bool {
         let known = self.known.lock();
         known.get(&control_plane.key()).is_some_and(|known| {
@@ -125,26 +133,29 @@ impl Secrets {
         if self.is_trusted(control_plane, |known| known.certificates) {
             return Ok(Certificates::Available);
         }
+        let is_managed = control_plane.is_etcd_managed();
+        let mut found = Vec::with_capacity(PURPOSES.len());
+        for (purpose, _) in PURPOSES {
+            let is_external = purpose == Purpose::EtcdCa && !is_managed;
+            let key = secret_key(control_plane, purpose);
+            found.push(self.look_up(&key, is_external).await?);
+        }
+        if !is_managed {
+            let cluster = control_plane.cluster_key();
+            let key = ObjectKey::new(cluster.namespace, format!("{}-{ETCD_CLIENT}", cluster.name));
+            self.look_up(&key, true).await?;
+        }
         let may_generate = !control_plane.is_true("Initialized");
         let mut missing = Vec::new();
-        for (purpose, name) in PURPOSES {
-            let is_external = purpose == Purpose::EtcdCa && !control_plane.is_etcd_managed();
-            let key = secret_key(control_plane, purpose);
-            match self.client.get::<Secret>(&key).await? {
+        for ((purpose, name), secret) in PURPOSES.into_iter().zip(found) {
+            match secret {
                 Some(secret) => self.adopt(control_plane, secret).await?,
-                None if is_external => return Err(external_missing(&key)),
                 None if may_generate => {
-                    let pair = generate(purpose, self.algorithm(control_plane)).await?;
+                    let (days, algorithm) = (ca_days(control_plane), self.algorithm(control_plane));
+                    let pair = generate(purpose, algorithm, days).await?;
                     self.client.create(&certificate_secret(control_plane, purpose, pair)).await?;
                 }
                 None => missing.push(name),
-            }
-        }
-        if !control_plane.is_etcd_managed() {
-            let cluster = control_plane.cluster_key();
-            let key = ObjectKey::new(cluster.namespace, format!("{}-{ETCD_CLIENT}", cluster.name));
-            if self.client.get::<Secret>(&key).await?.is_none() {
-                return Err(external_missing(&key));
             }
         }
         if missing.is_empty() {
@@ -152,6 +163,27 @@ impl Secrets {
             return Ok(Certificates::Available);
         }
         Ok(Certificates::Missing(missing))
+    }
+
+    /// A Secret with a certificate; that of an external etcd must be there.
+    async fn look_up(
+        &self,
+        key: &ObjectKey,
+        is_external: bool,
+    ) -> Result<Option<Secret>, ReconcileError> {
+        let secret = self.client.get::<Secret>(key).await?;
+        match &secret {
+            None if is_external => Err(ReconcileError::Other(format!(
+                "external certificate not found: secrets {:?} not found",
+                key.name
+            ))),
+            Some(secret) if text_of(secret, "tls.crt").is_none() => {
+                Err(ReconcileError::Other(format!(
+                    "failed to read keypair from certificate {key}: missing data for key tls.crt"
+                )))
+            }
+            _ => Ok(secret),
+        }
     }
 
     /// Makes the control plane the controller of a Secret of Cluster API's own type.
@@ -273,23 +305,28 @@ fn algorithm(named: Option<&str>, default: KeyAlgorithm) -> KeyAlgorithm {
     }
 }
 
+/// Days that a new CA lives.
+fn ca_days(control_plane: &ControlPlane) -> u64 {
+    let days = control_plane.cluster_configuration()["caCertificateValidityPeriodDays"].as_u64();
+    // The schema allows a hundred years.
+    days.filter(|days| *days != 0).unwrap_or(3650).min(36_500)
+}
+
 async fn generate(
     purpose: Purpose,
     algorithm: KeyAlgorithm,
+    ca_days: u64,
 ) -> Result<(String, String), ReconcileError> {
     off_the_worker(algorithm, move || {
         if purpose == Purpose::ServiceAccount {
             let keys = ServiceAccountKeys::generate(algorithm)?;
             return Ok((keys.public_pem, keys.private_pem));
         }
-        let ca = CertificateAuthority::generate("kubernetes", algorithm)?;
+        let validity = Duration::from_secs(ca_days * 24 * 3600);
+        let ca = CertificateAuthority::generate_for("kubernetes", algorithm, validity)?;
         Ok((ca.certificate_pem().to_owned(), ca.key_pem().to_owned()))
     })
     .await
-}
-
-fn external_missing(key: &ObjectKey) -> ReconcileError {
-    ReconcileError::Other(format!("external certificate not found: Secret {key}"))
 }
 
 fn secret_key(control_plane: &ControlPlane, purpose: Purpose) -> ObjectKey {

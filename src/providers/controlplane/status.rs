@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::scope::{ControlPlane, OwnedMachine, listed};
-use super::{available, inspect, step};
+use super::scope::{ControlPlane, OwnedMachine, later, listed};
+use super::{available, inspect, remediation, step};
 use crate::api::core::StatusVersion;
 use crate::contract::conditions::merge::{GENERIC_REASONS, Polarity, Reasons, Source, aggregate};
 use crate::contract::conditions::{self, New, v1beta1};
@@ -15,7 +15,9 @@ use crate::contract::version::Version;
 /// A new Machine counts for `MachinesUpToDate` at this age at the latest.
 const UP_TO_DATE_GRACE: Duration = Duration::from_secs(10);
 /// A deletion is told as stale after this time.
-const STALE_DELETION: Duration = Duration::from_secs(15 * 60);
+pub(super) const STALE_DELETION: Duration = Duration::from_secs(15 * 60);
+/// A drain is suspected to hold it up after this time.
+const SLOW_DRAIN: Duration = Duration::from_secs(5 * 60);
 
 /// Computes the whole status.
 pub(super) fn update(control_plane: &mut ControlPlane) {
@@ -46,6 +48,9 @@ pub(super) fn update(control_plane: &mut ControlPlane) {
     control_plane.set(deleting);
     let available = available::available(control_plane);
     control_plane.set(available);
+    if let Some(last) = remediation::last(control_plane) {
+        control_plane.status().last_remediation = Some(last);
+    }
     update_v1beta1(control_plane);
 }
 
@@ -198,12 +203,15 @@ pub(super) fn stale_machines(control_plane: &ControlPlane) -> Option<String> {
     let mut causes = BTreeSet::new();
     for owned in &control_plane.machines {
         let since = owned.machine.metadata.deletion_timestamp.as_ref();
-        if since.is_none_or(|since| since.0 + STALE_DELETION >= control_plane.now) {
+        if since.is_none_or(|since| later(since.0, STALE_DELETION) >= control_plane.now) {
             continue;
         }
         names.push(owned.name().to_owned());
+        let deletion = owned.machine.status.as_ref().and_then(|status| status.deletion.as_ref());
+        let drained_since = deletion.and_then(|d| d.node_drain_start_time.as_ref());
+        let is_slow = drained_since.is_some_and(|s| later(s.0, SLOW_DRAIN) < control_plane.now);
         let draining = conditions::get(owned.conditions(), "Deleting")
-            .filter(|c| c.status == "True" && c.reason == "DrainingNode");
+            .filter(|c| is_slow && c.status == "True" && c.reason == "DrainingNode");
         let message = draining.map_or("", |condition| &condition.message);
         for (order, (text, cause)) in [
             (
@@ -260,7 +268,7 @@ fn machines_up_to_date(control_plane: &ControlPlane) -> New {
     let is_counted = |owned: &&OwnedMachine| {
         let created = owned.machine.metadata.creation_timestamp.as_ref();
         conditions::get(owned.conditions(), "UpToDate").is_some()
-            || created.is_some_and(|created| created.0 + UP_TO_DATE_GRACE < control_plane.now)
+            || created.is_some_and(|created| later(created.0, UP_TO_DATE_GRACE) < control_plane.now)
     };
     let reasons = Reasons { issue: "NotUpToDate", unknown: "UpToDateUnknown", info: "UpToDate" };
     let counted = sources(control_plane.machines.iter().filter(is_counted));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::etcd;
+use super::etcd::{self, Change};
+use super::remediation::{self, Decision, Record, Refusal};
 use super::scope::{ControlPlane, ETCD_MEMBER, OwnedMachine, PRE_TERMINATE_HOOK, Preflight};
 use crate::client::EtcdMember;
 use crate::contract::version::Version;
@@ -30,7 +31,28 @@ pub(super) enum Step {
         failure_domain: String,
     },
     /// Delete this machine.
-    ScaleDown(String),
+    ScaleDown {
+        /// Machine.
+        machine: String,
+        /// Members that may take over etcd's leadership, the best first; empty if it does not lead.
+        successors: Vec<String>,
+    },
+    /// Delete a machine that a health check gave up.
+    Remediate {
+        /// Machine.
+        machine: String,
+        /// Members that may take over etcd's leadership.
+        successors: Vec<String>,
+        /// What its successor has to know.
+        record: Record,
+    },
+    /// A machine has to be remediated, but etcd's leadership cannot be moved away from it.
+    CannotRemediate {
+        /// Machine.
+        machine: String,
+        /// Why.
+        error: &'static str,
+    },
     /// The control plane is not stable enough for an operation.
     Wait(Preflight),
     /// Remove an etcd member that belongs to no machine.
@@ -39,20 +61,62 @@ pub(super) enum Step {
     Release {
         /// Machine.
         machine: String,
+        /// Members that may take over etcd's leadership.
+        successors: Vec<String>,
         /// Its member.
         member: Option<EtcdMember>,
     },
     /// A machine is being deleted and nothing can be done for it now.
     AwaitDeletion,
+    /// A machine changes in place.
+    AwaitUpdate,
+    /// Something has to be mended by hand first.
+    Fail(String),
+}
+
+/// What to do next, and why a remediation is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// The operation.
+    pub(super) step: Step,
+    /// The remediation that was put off; other operations go on meanwhile.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl From<Step> for Plan {
+    fn from(step: Step) -> Self {
+        Self { step, refusal: None }
+    }
 }
 
 /// What to do next. The conditions of this reconcile must be set already.
-pub(super) fn next_step(control_plane: &ControlPlane) -> Step {
-    if let Some(member) = etcd::unexpected_member(control_plane) {
-        return Step::RemoveMember(member);
+pub(super) fn next_step(control_plane: &ControlPlane) -> Plan {
+    match etcd::unexpected_member(control_plane) {
+        Ok(None) => {}
+        Ok(Some(member)) => return Step::RemoveMember(member).into(),
+        Err(error) => return Step::Fail(error).into(),
     }
     if control_plane.machines.iter().any(OwnedMachine::is_deleting) {
-        return release(control_plane);
+        return release(control_plane).into();
+    }
+    let refusal = match remediation::decide(control_plane) {
+        Ok(Decision::None) => None,
+        Ok(Decision::Refuse(refusal)) => Some(refusal),
+        Ok(Decision::Delete { machine, successors, record }) => {
+            return Step::Remediate { machine, successors, record }.into();
+        }
+        Ok(Decision::Fail { machine, error }) => {
+            return Step::CannotRemediate { machine, error }.into();
+        }
+        Err(error) => return Step::Fail(error).into(),
+    };
+    Plan { step: operation(control_plane), refusal }
+}
+
+/// Rollout and scaling.
+fn operation(control_plane: &ControlPlane) -> Step {
+    if control_plane.machines.iter().any(OwnedMachine::is_updating_in_place) {
+        return Step::AwaitUpdate;
     }
     let current = control_plane.machines.len();
     let desired = control_plane.desired_replicas();
@@ -92,7 +156,15 @@ fn scale_down(control_plane: &ControlPlane, outdated: &[&OwnedMachine]) -> Step 
     if !preflight.is_passed() {
         return Step::Wait(preflight);
     }
-    Step::ScaleDown(machine.name().to_owned())
+    let successors = if control_plane.is_etcd_managed() {
+        match etcd::successors(control_plane, machine) {
+            Ok(successors) => successors,
+            Err(error) => return Step::Fail(error.to_owned()),
+        }
+    } else {
+        Vec::new()
+    };
+    Step::ScaleDown { machine: machine.name().to_owned(), successors }
 }
 
 /// `rollout.strategy.rollingUpdate.maxSurge`: 1 unless it is 0.
@@ -132,12 +204,47 @@ fn preflight(control_plane: &ControlPlane, operation: Operation<'_>) -> Prefligh
             check_machine(control_plane, owned, &mut preflight);
         }
     }
+    if operation == Operation::ScaleUp && control_plane.is_remediating() && !preflight.is_passed() {
+        return preflight_of_successor(control_plane);
+    }
+    preflight
+}
+
+/// A successor may join what is not healthy as a whole, if one set of components works and etcd can
+/// bear a member that never starts. (CAPI v1.14: checkHealthinessWhileRemediationInProgress)
+fn preflight_of_successor(control_plane: &ControlPlane) -> Preflight {
+    let mut preflight = Preflight::default();
+    // Without a name to leave out, all count.
+    if !leaves_healthy_components(control_plane, "") {
+        preflight.components_not_healthy = true;
+        preflight.failures.push(
+            "cannot add a new control plane Machine when there are no control plane Machines with all \
+             Kubernetes control plane components in healthy state. Please check Kubernetes control \
+             plane component status"
+                .to_owned(),
+        );
+    }
+    if !control_plane.is_etcd_managed() {
+        return preflight;
+    }
+    let has_members = control_plane.members().is_some_and(|etcd| !etcd.members.is_empty());
+    if !has_members {
+        let message = "cannot check etcd cluster health before scale up, etcd member list is empty";
+        preflight.failures.push(message.to_owned());
+    } else if !etcd::keeps_quorum(control_plane, Change::Add) {
+        preflight.etcd_not_healthy = true;
+        preflight.failures.push(
+            "adding a new control plane Machine can lead to etcd quorum loss. Please check the etcd \
+             status"
+                .to_owned(),
+        );
+    }
     preflight
 }
 
 /// The version that the topology will still bring, if the control plane has to wait for it.
 pub(super) fn awaited_version(control_plane: &ControlPlane) -> Option<String> {
-    let wanted = control_plane.cluster.spec.topology["version"].as_str()?;
+    let wanted = Some(&control_plane.cluster.spec.topology.version).filter(|v| !v.is_empty())?;
     let annotations = control_plane.cluster.metadata.annotations.as_ref();
     let step = annotations.and_then(|a| a.get(UPGRADE_STEP)).filter(|step| !step.is_empty());
     let version = &control_plane.kcp.spec.version;
@@ -203,23 +310,33 @@ fn release(control_plane: &ControlPlane) -> Step {
         return Step::AwaitDeletion;
     }
     let machine = owned.name().to_owned();
+    let without_member = |machine| Step::Release { machine, successors: Vec::new(), member: None };
     if control_plane.machines.len() <= 1 {
-        return Step::Release { machine, member: None };
+        return without_member(machine);
     }
     if !leaves_healthy_components(control_plane, owned.name()) {
         return Step::AwaitDeletion;
     }
     if !control_plane.is_etcd_managed() {
-        return Step::Release { machine, member: None };
+        return without_member(machine);
     }
-    let Some(etcd) = control_plane.members() else { return Step::AwaitDeletion };
-    let member = etcd.members.iter().find(|m| owned.has_node() && m.name == owned.node_name());
-    match member {
-        None => Step::Release { machine, member: None },
-        Some(member) if etcd::keeps_quorum(control_plane, &member.name) => {
-            Step::Release { machine, member: Some(member.clone()) }
+    let Some(etcd) = control_plane.members() else {
+        let message = "unable to remove pre-terminate hook, etcd member list is empty";
+        return Step::Fail(message.to_owned());
+    };
+    let Some(name) = etcd::member_name(control_plane, owned) else {
+        return without_member(machine);
+    };
+    if !etcd::keeps_quorum(control_plane, Change::Remove(&name)) {
+        return Step::AwaitDeletion;
+    }
+    // The leader moved before the deletion; it may have come back since, or somebody else deleted.
+    match etcd::successors(control_plane, owned) {
+        Ok(successors) => {
+            let member = etcd.members.iter().find(|member| member.name == name).cloned();
+            Step::Release { machine, successors, member }
         }
-        Some(_) => Step::AwaitDeletion,
+        Err(error) => Step::Fail(error.to_owned()),
     }
 }
 
@@ -237,11 +354,11 @@ fn has_other_hooks(owned: &OwnedMachine) -> bool {
 }
 
 /// Whether some machine beside `without` has all its components healthy.
-fn leaves_healthy_components(control_plane: &ControlPlane, without: &str) -> bool {
+/// (CAPI v1.14: targetKubernetesControlPlaneComponentsHealthy)
+pub(super) fn leaves_healthy_components(control_plane: &ControlPlane, without: &str) -> bool {
     control_plane.machines.iter().any(|owned| {
         owned.name() != without
             && control_plane.pod_conditions().iter().all(|(type_, _)| owned.is_true(type_))
-            && (!control_plane.is_etcd_managed() || owned.is_true(ETCD_MEMBER))
     })
 }
 
@@ -260,8 +377,9 @@ fn select_for_scale_down<'a>(
     let unhealthy: Vec<&OwnedMachine> = outdated
         .iter()
         .filter(|owned| {
-            !control_plane.pod_conditions().iter().all(|(type_, _)| owned.is_true(type_))
-                || (control_plane.is_etcd_managed() && !owned.is_true(ETCD_MEMBER))
+            let is_false = |type_: &str| conditions::is_false(owned.conditions(), type_);
+            control_plane.pod_conditions().iter().any(|(type_, _)| is_false(type_))
+                || (control_plane.is_etcd_managed() && is_false(ETCD_MEMBER))
         })
         .copied()
         .collect();
@@ -274,9 +392,13 @@ fn select_for_scale_down<'a>(
     if let Some(stray) = eligible.iter().find(|owned| !domains.contains(&domain_of(owned))) {
         return Some(stray);
     }
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    // By eligible machines first, then by all. (CAPI v1.14: failuredomains.PickMost)
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for owned in &control_plane.machines {
-        *counts.entry(domain_of(owned)).or_default() += 1;
+        counts.entry(domain_of(owned)).or_default().1 += 1;
+    }
+    for owned in &eligible {
+        counts.entry(domain_of(owned)).or_default().0 += 1;
     }
     let most = eligible.iter().map(|owned| counts[&domain_of(owned)]).max()?;
     eligible.into_iter().find(|owned| counts[&domain_of(owned)] == most)
@@ -308,142 +430,4 @@ fn next_failure_domain(control_plane: &ControlPlane) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use serde_json::json;
-
-    use super::super::etcd::tests::healthy;
-    use super::*;
-    use crate::api::core::{Cluster, FailureDomain};
-    use crate::contract::conditions::New;
-
-    fn ready(names: &[&str], replicas: i32) -> ControlPlane {
-        let mut control_plane = healthy(names);
-        control_plane.kcp.spec.replicas = Some(replicas);
-        control_plane.kcp.spec.version = "v1.34.0".into();
-        control_plane.set(New::yes("CertificatesAvailable", "Available"));
-        control_plane.set(New::yes("EtcdClusterHealthy", "Healthy"));
-        control_plane
-    }
-
-    fn delete(control_plane: &mut ControlPlane, at: usize, reason: &str) {
-        let owned = &mut control_plane.machines[at];
-        owned.machine.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        owned.machine.metadata.annotations =
-            Some([(PRE_TERMINATE_HOOK.to_owned(), String::new())].into());
-        let deleting = New { reason: reason.into(), ..New::yes("Deleting", "") };
-        owned.set(deleting, Timestamp::UNIX_EPOCH);
-    }
-
-    #[test]
-    fn replicas_decide_in_a_stable_control_plane() {
-        let scale_up = Step::ScaleUp { failure_domain: String::new() };
-        for (names, replicas, expected) in [
-            (&[][..], 3, Step::Initialize { failure_domain: String::new() }),
-            (&["a"], 1, Step::Nothing),
-            (&["a"], 3, scale_up.clone()),
-            (&["a", "b", "c"], 1, Step::ScaleDown("a".into())),
-        ] {
-            assert_eq!(next_step(&ready(names, replicas)), expected, "{names:?} -> {replicas}");
-        }
-    }
-
-    #[test]
-    fn machine_without_node_blocks_the_next_one() {
-        let mut control_plane = ready(&["a"], 3);
-        control_plane.machines[0].machine.status.get_or_insert_default().node_ref = None;
-        let Step::Wait(preflight) = next_step(&control_plane) else { panic!("must wait") };
-        assert_eq!(
-            preflight.failures,
-            ["Machine a does not have a corresponding Node yet (Machine.status.nodeRef not set)"]
-        );
-        assert!(preflight.components_not_healthy && preflight.etcd_not_healthy);
-    }
-
-    #[test]
-    fn unhealthy_component_is_named_with_its_message() {
-        let mut control_plane = ready(&["a"], 3);
-        let new = New::unknown("SchedulerPodHealthy", "InspectionFailed", "why");
-        control_plane.machines[0].set(new, Timestamp::UNIX_EPOCH);
-        let Step::Wait(preflight) = next_step(&control_plane) else { panic!("must wait") };
-        let failure = "Machine a reports SchedulerPodHealthy condition is unknown (why)";
-        assert_eq!(preflight.failures, [failure]);
-        assert!(!preflight.etcd_not_healthy);
-    }
-
-    #[test]
-    fn machine_that_goes_may_be_unhealthy() {
-        let mut control_plane = ready(&["a", "b", "c"], 1);
-        let new = New::no("EtcdPodHealthy", "Failed", "x");
-        control_plane.machines[0].set(new, Timestamp::UNIX_EPOCH);
-        assert_eq!(next_step(&control_plane), Step::ScaleDown("a".into()));
-        let annotations = [(labels::DELETE_MACHINE.to_owned(), String::new())];
-        control_plane.machines[2].machine.metadata.annotations = Some(annotations.into());
-        assert!(matches!(next_step(&control_plane), Step::Wait(_)), "a now counts");
-    }
-
-    #[test]
-    fn deleted_machine_goes_when_it_waits_for_the_hook() {
-        let mut control_plane = ready(&["a", "b", "c"], 3);
-        delete(&mut control_plane, 0, "DrainingNode");
-        assert_eq!(next_step(&control_plane), Step::AwaitDeletion);
-        delete(&mut control_plane, 0, "WaitingForPreTerminateHook");
-        let Step::Release { machine, member } = next_step(&control_plane) else {
-            panic!("must be released")
-        };
-        assert_eq!((machine.as_str(), member.map(|member| member.id)), ("a", Some(1)));
-        control_plane.machines[1]
-            .set(New::no(ETCD_MEMBER, "NotHealthy", ""), Timestamp::UNIX_EPOCH);
-        assert_eq!(next_step(&control_plane), Step::AwaitDeletion, "quorum");
-    }
-
-    #[test]
-    fn last_machine_goes_without_etcd() {
-        let mut control_plane = ready(&["a"], 1);
-        delete(&mut control_plane, 0, "WaitingForPreTerminateHook");
-        let expected = Step::Release { machine: "a".into(), member: None };
-        assert_eq!(next_step(&control_plane), expected);
-    }
-
-    #[test]
-    fn rollout_surges_first_and_then_drops_the_outdated_machine() {
-        let mut control_plane = ready(&["a", "b"], 1);
-        control_plane.machines[1].outdated.push("Version v1.33.0, v1.34.0 required".into());
-        assert_eq!(next_step(&control_plane), Step::ScaleDown("b".into()));
-        control_plane.kcp.spec.replicas = Some(2);
-        assert!(matches!(next_step(&control_plane), Step::ScaleUp { .. }));
-    }
-
-    #[test]
-    fn topology_version_that_is_still_to_come_blocks() {
-        let mut control_plane = ready(&["a"], 3);
-        let mut cluster = Cluster::default();
-        cluster.spec.topology = json!({"version": "v1.35.0"});
-        control_plane.cluster = Arc::new(cluster);
-        let Step::Wait(preflight) = next_step(&control_plane) else { panic!("must wait") };
-        assert!(preflight.topology_version_mismatch);
-        assert_eq!(awaited_version(&control_plane).as_deref(), Some("v1.35.0"));
-    }
-
-    #[test]
-    fn machines_spread_over_failure_domains() {
-        let mut control_plane = ready(&["a", "b", "c"], 5);
-        let mut cluster = Cluster::default();
-        let domain = |name: &str| FailureDomain {
-            name: name.into(),
-            control_plane: Some(true),
-            ..FailureDomain::default()
-        };
-        cluster.status.get_or_insert_default().failure_domains = vec![domain("x"), domain("y")];
-        control_plane.cluster = Arc::new(cluster);
-        for (owned, domain) in control_plane.machines.iter_mut().zip(["y", "x", "x"]) {
-            owned.machine.spec.failure_domain = domain.into();
-        }
-        assert_eq!(next_step(&control_plane), Step::ScaleUp { failure_domain: "y".into() });
-        control_plane.kcp.spec.replicas = Some(1);
-        assert_eq!(next_step(&control_plane), Step::ScaleDown("b".into()));
-    }
-}
+mod tests;

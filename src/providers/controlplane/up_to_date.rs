@@ -41,7 +41,8 @@ fn expires_soon(control_plane: &ControlPlane, machine: &Machine) -> bool {
     let expiry = machine.status.as_ref().and_then(|s| s.certificates_expiry_date.as_ref());
     match (u64::try_from(days), expiry) {
         (Ok(days @ 1..), Some(expiry)) => {
-            control_plane.now + Duration::from_secs(days * 24 * 3600) > expiry.0
+            let notice = Duration::from_secs(days.saturating_mul(24 * 3600));
+            control_plane.now.checked_add(notice).unwrap_or(Timestamp::MAX) > expiry.0
         }
         _ => false,
     }
@@ -52,6 +53,21 @@ fn is_before_rollout_after(control_plane: &ControlPlane, machine: &Machine) -> b
     let Some(after) = after else { return false };
     let created: Option<Timestamp> = machine.metadata.creation_timestamp.as_ref().map(|t| t.0);
     after.0 < control_plane.now && created.is_some_and(|created| created < after.0)
+}
+
+/// When Machines that are up to date now will not be any more.
+pub(super) fn due(control_plane: &ControlPlane) -> Vec<Timestamp> {
+    let rollout = control_plane.kcp.spec.rollout.clone().unwrap_or_default();
+    let mut due: Vec<Timestamp> = rollout.after.into_iter().map(|after| after.0).collect();
+    let days = rollout.before.and_then(|before| before.certificates_expiry_days).unwrap_or(0);
+    let Ok(days @ 1..) = u64::try_from(days) else { return due };
+    let notice = Duration::from_secs(days.saturating_mul(24 * 3600));
+    for owned in &control_plane.machines {
+        let status = owned.machine.status.as_ref();
+        let expiry = status.and_then(|status| status.certificates_expiry_date.as_ref());
+        due.extend(expiry.and_then(|expiry| expiry.0.checked_sub(notice).ok()));
+    }
+    due
 }
 
 /// Whether the infrastructure machine came from another template than the present one. Machines

@@ -25,6 +25,14 @@ const OWN_GROUPS: [&str; 4] = [
     "runtime.cluster.x-k8s.io",
 ];
 
+/// Index of objects by uid of a MachineSet that owns them: those that no Machine has taken over.
+const OWNING_SET: &str = "core/owning-set";
+
+fn owning_sets(object: &ContractObject) -> Vec<String> {
+    let set = owners::owner(&object.metadata, super::GROUP, "MachineSet");
+    set.map(|owner| owner.uid.clone()).into_iter().collect()
+}
+
 /// Informers of all provider kinds that were known at the start.
 pub(super) struct Externals {
     kinds: HashMap<(String, String), Known>,
@@ -82,6 +90,8 @@ impl Externals {
             .filter(|kind| !OWN_GROUPS.contains(&kind.resource.group.as_str()))
             .map(|kind| {
                 let informer = manager.dynamic_informer::<ContractObject>(&kind.resource);
+                informer.add_index(index::POOL, |object| index::of_pool(&object.metadata));
+                informer.add_index(OWNING_SET, owning_sets);
                 let key = (kind.resource.group.clone(), kind.resource.kind.clone());
                 (key, Known { kind, informer })
             })
@@ -145,10 +155,83 @@ impl Externals {
         Ok(object.map(|object| External { object, kind: known.kind.clone() }))
     }
 
+    /// Follows a reference to an object that must exist.
+    ///
+    /// # Errors
+    /// The object does not exist, the kind is not known, or the request failed.
+    pub(super) async fn need(
+        &self,
+        client: &Client,
+        reference: &ContractRef,
+        namespace: &str,
+    ) -> Result<External, ReconcileError> {
+        match self.get(client, reference, namespace).await? {
+            Some(external) => Ok(external),
+            None => Err(ReconcileError::Other(self.missing(reference, namespace)?)),
+        }
+    }
+
+    /// What upstream says of an object that does not exist.
+    ///
+    /// # Errors
+    /// The kind is not known.
+    pub(super) fn missing(
+        &self,
+        reference: &ContractRef,
+        namespace: &str,
+    ) -> Result<String, ReconcileError> {
+        let resource = &self.known(reference)?.kind.resource;
+        let (kind, name) = (&reference.kind, &reference.name);
+        Ok(format!(
+            "failed to retrieve {kind} {namespace}/{name}: {}.{} {name:?} not found",
+            resource.plural, resource.group
+        ))
+    }
+
+    /// Objects that a MachineSet has made of a template and that no Machine has taken over.
+    ///
+    /// # Errors
+    /// The kind is not known.
+    pub(super) fn left_with_set(
+        &self,
+        template: &ContractRef,
+        set_uid: &str,
+    ) -> Result<Vec<External>, ReconcileError> {
+        let kind = template.kind.strip_suffix("Template").unwrap_or(&template.kind);
+        let known = self.known(&ContractRef { kind: kind.to_owned(), ..template.clone() })?;
+        let found = known.informer.by_index(OWNING_SET, set_uid);
+        let external = |object| External { object, kind: known.kind.clone() };
+        Ok(found.into_iter().map(external).collect())
+    }
+
     /// Whether the copies hold the object that a reference names.
     pub(super) fn is_known(&self, reference: &ContractRef, namespace: &str) -> bool {
         let known = self.known(reference);
         known.is_ok_and(|known| known.informer.get(namespace, &reference.name).is_some())
+    }
+
+    /// Registers an index of the objects of all kinds; before the informers start.
+    pub(super) fn add_index(
+        &self,
+        index: &'static str,
+        extract: fn(&ContractObject) -> Vec<String>,
+    ) {
+        for known in self.kinds.values() {
+            known.informer.add_index(index, extract);
+        }
+    }
+
+    /// Objects of all kinds under a value of an index, by group, kind and name.
+    pub(super) fn by_index(&self, index: &'static str, value: &str) -> Vec<Arc<ContractObject>> {
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(key, _)| *key);
+        kinds.into_iter().flat_map(|(_, known)| known.informer.by_index(index, value)).collect()
+    }
+
+    /// resourceVersion of the object that a reference names, if the copies hold it.
+    pub(super) fn version(&self, reference: &ContractRef, namespace: &str) -> Option<String> {
+        let object = self.known(reference).ok()?.informer.get(namespace, &reference.name)?;
+        object.metadata.resource_version.clone()
     }
 
     /// Makes the Cluster an owner of the template that is named, so that they are deleted
@@ -175,6 +258,25 @@ impl Externals {
         }
         external.write_ownership(client, &wanted).await?;
         Ok(true)
+    }
+
+    /// Objects of a kind that carry the labels of a MachinePool, by name; `value` is that of
+    /// [`index::in_pool`].
+    ///
+    /// # Errors
+    /// The kind is not known.
+    pub(super) fn of_pool(
+        &self,
+        group: &str,
+        kind: &str,
+        value: &str,
+    ) -> Result<Vec<Arc<ContractObject>>, ReconcileError> {
+        let reference = ContractRef {
+            api_group: group.to_owned(),
+            kind: kind.to_owned(),
+            ..ContractRef::default()
+        };
+        Ok(self.known(&reference)?.informer.by_index(index::POOL, value))
     }
 
     /// The kind that a reference names.

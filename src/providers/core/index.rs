@@ -6,7 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Context;
 use crate::api::core::{Cluster, ContractRef, Machine, MachineDeployment, MachineSet};
+use crate::api::health_check::MachineHealthCheck;
+use crate::api::pools::MachinePool;
 use crate::client::ObjectKey;
+use crate::contract::names::label_value;
 use crate::contract::{labels, owners};
 
 /// Objects by `namespace/cluster`.
@@ -15,6 +18,9 @@ pub(super) const CLUSTER: &str = "core/cluster";
 pub(super) const CONTROLLER: &str = "core/controller";
 /// Objects by the provider objects they refer to.
 pub(super) const EXTERNAL: &str = "core/external";
+/// Machines and the infrastructure of machines by the MachinePool that their labels name, see
+/// [`in_pool`].
+pub(super) const POOL: &str = "core/pool";
 /// MachineSets by `namespace/deployment`.
 pub(super) const DEPLOYMENT: &str = "core/deployment";
 /// Machines by `namespace/cluster/node`.
@@ -33,6 +39,17 @@ pub(super) fn register(context: &Context) {
     });
     context.machines.add_index(EXTERNAL, machine_externals);
     context.machines.add_index(NODE, machine_node);
+    context.machines.add_index(POOL, |machine: &Machine| of_pool(&machine.metadata));
+    context.pools.add_index(CLUSTER, |pool: &MachinePool| {
+        vec![of_cluster(&pool.metadata, &pool.spec.cluster_name)]
+    });
+    context.pools.add_index(EXTERNAL, |pool: &MachinePool| {
+        templates(&pool.metadata, &pool.spec.template.spec)
+    });
+    context.pools.add_index(POOL, |pool: &MachinePool| {
+        let name = pool.metadata.name.as_deref().unwrap_or_default();
+        vec![in_pool(&cluster_key(&pool.metadata, &pool.spec.cluster_name), &label_value(name))]
+    });
     context.machines.add_index(PROVIDER_ID, machine_provider_id);
     context.sets.add_index(CLUSTER, |set: &MachineSet| {
         vec![of_cluster(&set.metadata, &set.spec.cluster_name)]
@@ -46,6 +63,9 @@ pub(super) fn register(context: &Context) {
         .add_index(EXTERNAL, |set: &MachineSet| templates(&set.metadata, &set.spec.template.spec));
     context.deployments.add_index(CLUSTER, |deployment: &MachineDeployment| {
         vec![of_cluster(&deployment.metadata, &deployment.spec.cluster_name)]
+    });
+    context.health_checks.add_index(CLUSTER, |check: &MachineHealthCheck| {
+        vec![of_cluster(&check.metadata, &check.spec.cluster_name)]
     });
     context.deployments.add_index(EXTERNAL, |deployment: &MachineDeployment| {
         templates(&deployment.metadata, &deployment.spec.template.spec)
@@ -65,6 +85,20 @@ pub(super) fn external(namespace: &str, group: &str, kind: &str, name: &str) -> 
 /// Index value of a Node or provider id of a Cluster.
 pub(super) fn in_cluster(cluster: &ObjectKey, name: &str) -> String {
     format!("{cluster}/{name}")
+}
+
+/// Index value of what belongs to a MachinePool; `label` is its name as a label value.
+pub(super) fn in_pool(cluster: &ObjectKey, label: &str) -> String {
+    format!("{cluster}/{label}")
+}
+
+/// [`in_pool`] of an object that carries the labels of a pool.
+pub(super) fn of_pool(metadata: &ObjectMeta) -> Vec<String> {
+    let label = |key: &str| metadata.labels.as_ref()?.get(key).map(String::as_str);
+    match (label(labels::CLUSTER_NAME), label(labels::POOL_NAME)) {
+        (Some(cluster), Some(pool)) => vec![in_pool(&cluster_key(metadata, cluster), pool)],
+        (None, _) | (_, None) => Vec::new(),
+    }
 }
 
 /// The Cluster that an object belongs to.

@@ -1,4 +1,5 @@
-//! The core provider: Cluster, Machine, MachineSet and MachineDeployment.
+//! The core provider: Cluster, ClusterClass, Machine, MachineSet, MachineDeployment, MachinePool,
+//! MachineHealthCheck, managed topologies and ExtensionConfig.
 //! (CAPI v1.14: core/reconcilers)
 //!
 //! Each kind has a folder: `mod.rs` names the watches and the phases of a reconcile, `scope.rs` is
@@ -6,15 +7,22 @@
 //! the scope. A reconcile works on a copy and writes the difference once, at its end. Nothing
 //! polls: every fact that can change has a watch; only facts that depend on time are requeued.
 
+mod applied;
 mod cluster;
+mod clusterclass;
+mod extensionconfig;
 mod externals;
 mod index;
 mod machine;
 mod machinedeployment;
+mod machinehealthcheck;
+mod machinepool;
 mod machineset;
 mod owned;
 mod probe;
+mod scaled;
 mod template;
+pub mod topology;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +32,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::conditions::{Deprecated, V1Beta1Status};
 use crate::api::core::{Cluster, ContractRef, Machine, MachineDeployment, MachineSet};
+use crate::api::drain::MachineDrainRule;
+use crate::api::health_check::MachineHealthCheck;
+use crate::api::pools::MachinePool;
+use crate::api::topology::ClusterClass;
 use crate::client::{Client, ObjectKey};
 use crate::clock::{Clock, Seed};
 use crate::contract::versions::ContractVersions;
+use crate::extensions::Extensions;
 use crate::runtime::{Informer, Manager, ReconcileError, RemoteInformers};
 
+use applied::Applied;
 use externals::{External, Externals};
 use probe::Probes;
 
 /// Group of the core kinds.
 const GROUP: &str = "cluster.x-k8s.io";
+/// Field manager of MachineSets.
+const SET_MANAGER: &str = "capi-machineset";
 
-/// Adds the four controllers of the core provider. `versions` must already hold every provider
+/// Adds the controllers of the core provider. `versions` must already hold every provider
 /// kind that objects will refer to: a kind that is added later is reported as unknown. `seed`
 /// makes generated names repeat from run to run.
 pub fn add_controllers(
@@ -43,15 +59,21 @@ pub fn add_controllers(
     remote: &RemoteInformers,
     versions: &ContractVersions,
     seed: Seed,
+    extensions: &Extensions,
 ) {
-    let context = Arc::new(Context::new(manager, remote, versions, seed));
+    let context = Arc::new(Context::new(manager, remote, versions, seed, extensions));
     cluster::add(manager, &context);
     machine::add(manager, &context);
     machineset::add(manager, &context);
     machinedeployment::add(manager, &context);
+    machinehealthcheck::add(manager, &context);
+    clusterclass::add(manager, &context, versions);
+    topology::add(manager, &context, versions, Some(Arc::new(extensions.clone())));
+    extensionconfig::add(manager, &context);
+    machinepool::add(manager, &context);
 }
 
-/// What the four reconcilers share.
+/// What the reconcilers share.
 struct Context {
     client: Client,
     clock: Clock,
@@ -59,10 +81,21 @@ struct Context {
     remote: RemoteInformers,
     externals: Externals,
     probes: Probes,
+    /// Applies what MachineSets want of Machines, and makes their objects.
+    set_applied: Applied,
+    /// Applies labels and annotations of the objects of their Machines.
+    set_metadata: Applied,
+    /// Applies what MachineDeployments want of MachineSets.
+    deployment_applied: Applied,
+    extensions: Extensions,
     clusters: Informer<Cluster>,
     machines: Informer<Machine>,
     sets: Informer<MachineSet>,
     deployments: Informer<MachineDeployment>,
+    health_checks: Informer<MachineHealthCheck>,
+    drain_rules: Informer<MachineDrainRule>,
+    pools: Informer<MachinePool>,
+    classes: Informer<ClusterClass>,
 }
 
 impl Context {
@@ -71,6 +104,7 @@ impl Context {
         remote: &RemoteInformers,
         versions: &ContractVersions,
         seed: Seed,
+        extensions: &Extensions,
     ) -> Self {
         let context = Self {
             client: manager.client().clone(),
@@ -79,10 +113,18 @@ impl Context {
             remote: remote.clone(),
             externals: Externals::new(manager, versions),
             probes: Probes::default(),
+            set_applied: Applied::new(manager.client(), SET_MANAGER),
+            set_metadata: Applied::new(manager.client(), "capi-machineset-metadata"),
+            deployment_applied: Applied::new(manager.client(), "capi-machinedeployment"),
+            extensions: extensions.clone(),
             clusters: manager.informer(),
             machines: manager.informer(),
             sets: manager.informer(),
             deployments: manager.informer(),
+            health_checks: manager.informer(),
+            drain_rules: manager.informer(),
+            pools: manager.informer(),
+            classes: manager.informer(),
         };
         index::register(&context);
         context
@@ -91,6 +133,12 @@ impl Context {
     /// The Cluster that an object names.
     fn cluster(&self, metadata: &ObjectMeta, name: &str) -> Option<Arc<Cluster>> {
         self.clusters.get(metadata.namespace.as_deref().unwrap_or_default(), name)
+    }
+
+    /// The class of a Cluster's topology, if both exist.
+    fn class_of(&self, cluster: &Cluster) -> Option<Arc<ClusterClass>> {
+        let class = cluster.class_key()?;
+        self.classes.get(class.0, class.1)
     }
 
     /// The provider object that a reference names.
@@ -166,6 +214,9 @@ fn set_label(metadata: &mut ObjectMeta, label: &str, value: &str) {
 fn own_by_cluster(metadata: &mut ObjectMeta, cluster: &Cluster) {
     crate::contract::owners::ensure(metadata, crate::contract::owners::owner_of(cluster));
 }
+
+#[cfg(test)]
+mod extension_tests;
 
 #[cfg(test)]
 mod tests {

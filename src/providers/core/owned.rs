@@ -25,9 +25,24 @@ const STALE_DRAIN_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Whether a change of a Machine touches what its owners show of it.
 pub(super) fn is_shown_change(change: &Change<Machine>) -> bool {
     match (&change.old, &change.new) {
-        (Some(old), Some(new)) => shown(old) != shown(new),
+        (Some(old), Some(new)) => shown(old) != shown(new) || older(old) != older(new),
         (None, _) | (_, None) => true,
     }
+}
+
+/// Whether a change of a Machine touches its v1beta1 conditions and nothing else that its owners
+/// show.
+pub(super) fn is_older_change(change: &Change<Machine>) -> bool {
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => shown(old) == shown(new) && older(old) != older(new),
+        (None, _) | (_, None) => false,
+    }
+}
+
+fn older(machine: &Machine) -> Option<(&str, &str, &str)> {
+    let held = v1beta1_conditions(machine);
+    let ready = held.iter().find(|condition| condition.type_ == "Ready")?;
+    Some((ready.status.as_str(), ready.severity.as_str(), ready.reason.as_str()))
 }
 
 /// The parts of a Machine that its owners compute their status and next step from.
@@ -60,10 +75,6 @@ fn shown(machine: &Machine) -> impl PartialEq + '_ {
         machines::has_node(machine),
         (&machine.spec.version, kubelet_version(machine)),
         conditions,
-        v1beta1_conditions(machine)
-            .iter()
-            .find(|condition| condition.type_ == "Ready")
-            .map(|condition| (&condition.status, &condition.severity, &condition.reason)),
     )
 }
 

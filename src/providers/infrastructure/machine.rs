@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::bootstrap_data;
 use super::cluster::network;
 use super::kinds::{InfraMachine, add_finalizer, has_finalizer, remove_finalizer};
+use super::pool;
 use super::stages::{self, Progress, Stage, Subject, Timeline, Timelines};
 use super::status::{self, Blocker, Moment, State};
 use super::watches::{is_control_plane_initialized, is_infrastructure_provisioned, label};
@@ -153,7 +154,9 @@ impl<K: InfraMachine> MachineReconciler<K> {
         if let Some(end) = self.pass(scope, Stage::Vm, (start, timeline.vm_end), walk) {
             timeline.vm_end = Some(end);
             let provider_id = provider_id(&scope.before);
-            scope.after.set_provisioned(provider_id, &scope.machine.spec.failure_domain);
+            let domain = pool::annotation(scope.before.meta(), pool::FAILURE_DOMAIN);
+            let domain = domain.unwrap_or(&scope.machine.spec.failure_domain);
+            scope.after.set_provisioned(provider_id, domain);
             walk.states.push((Stage::Vm, State::Provisioned));
         }
         let Some(start) = timeline.vm_end.filter(|_| walk.is_provisioned(Stage::Vm)) else {
@@ -254,7 +257,7 @@ impl<K: InfraMachine> MachineReconciler<K> {
         let request = NodeRequest {
             name: name_of(&*scope.before),
             provider_id: &provider_id(&scope.before),
-            version: &scope.machine.spec.version,
+            version: version_of(scope),
             is_control_plane: scope.is_control_plane,
         };
         let added = self.host.add_node(&scope.cluster_key, &request).await;
@@ -417,6 +420,15 @@ fn blocker<K: InfraMachine>(scope: &Scope<K>) -> Option<Blocker> {
         return Some(Blocker::ControlPlane);
     }
     Some(Blocker::BootstrapData)
+}
+
+/// The version of the machine's Node. Machines of a MachinePool tell theirs only once the Node
+/// does; their pool has written down what they were made for.
+fn version_of<K: InfraMachine>(scope: &Scope<K>) -> &str {
+    match scope.machine.spec.version.as_str() {
+        "" => pool::annotation(scope.before.meta(), pool::VERSION).unwrap_or_default(),
+        version => version,
+    }
 }
 
 fn name_of<K: InfraMachine>(machine: &K) -> &str {

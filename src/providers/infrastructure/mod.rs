@@ -1,5 +1,6 @@
-//! The in-memory infrastructure provider: `DevCluster` and `DevMachine` (v1beta2) and their
-//! predecessors `InMemoryCluster` and `InMemoryMachine` (v1alpha1), one implementation for both.
+//! The in-memory infrastructure provider: `DevCluster`, `DevMachine` and `DevMachinePool` (v1beta2)
+//! and the predecessors of the first two, `InMemoryCluster` and `InMemoryMachine` (v1alpha1), one
+//! implementation for both.
 //!
 //! A cluster gets a port of the [`Host`]; a machine walks its stages and writes Node, etcd member
 //! and control plane Pods into the workload cluster. Nothing polls: a machine wakes when a stage
@@ -10,8 +11,11 @@ mod bootstrap_data;
 mod cluster;
 mod kinds;
 mod machine;
+mod pool;
+mod pool_plan;
 mod stages;
 mod status;
+mod template;
 #[cfg(test)]
 mod tests;
 mod watches;
@@ -32,9 +36,10 @@ use machine::MachineReconciler;
 /// network, so more would only queue elsewhere.
 const CONCURRENCY: usize = 16;
 
-/// Adds the controllers of all four kinds to a manager. `seed` decides the jitter of every stage.
+/// Adds the controllers of all kinds to a manager. `seed` decides the jitter of every stage.
 pub fn add_controllers(manager: &Manager, host: &Host, seed: Seed) {
     add_dev_controllers(manager, host, seed);
+    add_pool_controllers(manager, seed);
     add_in_memory_controllers(manager, host, seed);
 }
 
@@ -42,6 +47,12 @@ pub fn add_controllers(manager: &Manager, host: &Host, seed: Seed) {
 pub fn add_dev_controllers(manager: &Manager, host: &Host, seed: Seed) {
     add_cluster_controller::<DevCluster>(manager, host);
     add_machine_controller::<DevMachine>(manager, host, seed);
+    template::add(manager);
+}
+
+/// Adds the controller of `DevMachinePool`, whose machines are DevMachines.
+pub fn add_pool_controllers(manager: &Manager, seed: Seed) {
+    pool::add(manager, seed);
 }
 
 /// Adds the controllers of `InMemoryCluster` and `InMemoryMachine`.

@@ -12,7 +12,7 @@ use crate::runtime::{Change, Informer};
 pub(super) const BY_CLUSTER: &str = "infrastructure-cluster-name";
 
 /// Values of [`BY_CLUSTER`].
-pub(super) fn cluster_of<K: Kind>(object: &K) -> Vec<String> {
+pub(super) fn cluster_of<K: kube::Resource>(object: &K) -> Vec<String> {
     let meta = object.meta();
     label(meta, labels::CLUSTER_NAME)
         .map(|cluster| format!("{}/{cluster}", meta.namespace.as_deref().unwrap_or_default()))

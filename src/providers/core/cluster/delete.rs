@@ -6,6 +6,8 @@ use super::super::owned::shortened;
 use super::super::{remove_finalizer, v1beta1_status};
 use super::{ClusterReconciler, Scope, owns};
 use crate::api::core::{Machine, MachineDeployment, MachineSet};
+use crate::api::pools::MachinePool;
+use crate::api::runtime::OK_TO_DELETE;
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::conditions::set_v1beta1_false;
 use crate::contract::{labels, machines};
@@ -16,6 +18,14 @@ const LOGS: &str = "Please check controller logs for errors";
 impl ClusterReconciler {
     /// Deletes what comes next and says what is being waited for; every step ends with a watch.
     pub(super) async fn reconcile_delete(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+        if scope.cluster.spec.topology.is_defined()
+            && self.context.extensions.is_in_use()
+            && !labels::has_annotation(&scope.cluster.metadata, OK_TO_DELETE)
+        {
+            let message = "Waiting for BeforeClusterDelete hook";
+            scope.deleting = Some(("WaitingForBeforeDeleteHook", message.to_owned()));
+            return Ok(());
+        }
         if let Err(error) = self.delete_owned_workers(scope).await {
             scope.deleting = Some(("InternalError", LOGS.to_owned()));
             return Err(error);
@@ -45,6 +55,12 @@ impl ClusterReconciler {
 
     async fn delete_owned_workers(&self, scope: &Scope) -> Result<(), ReconcileError> {
         let client = &self.context.client;
+        for pool in &scope.pools {
+            let metadata = &pool.metadata;
+            if owns(&scope.cluster, metadata) && metadata.deletion_timestamp.is_none() {
+                client.delete::<MachinePool>(&ObjectKey::of(&**pool), Propagation::Default).await?;
+            }
+        }
         for deployment in &scope.deployments {
             let metadata = &deployment.metadata;
             if owns(&scope.cluster, metadata) && metadata.deletion_timestamp.is_none() {
@@ -123,6 +139,8 @@ fn pending_workers(scope: &Scope) -> Vec<String> {
     add("MachineDeployments", deployments.iter().map(String::as_str).collect());
     let sets: Vec<String> = scope.sets.iter().map(|set| name(&set.metadata)).collect();
     add("MachineSets", sets.iter().map(String::as_str).collect());
+    let pools: Vec<String> = scope.pools.iter().map(|pool| name(&pool.metadata)).collect();
+    add("MachinePools", pools.iter().map(String::as_str).collect());
     add("Worker Machines", scope.worker_machines.iter().map(|m| machines::name(m)).collect());
     lines
 }

@@ -35,6 +35,10 @@ pub(super) fn add(manager: &Manager, context: &Arc<Context>) {
         .watches_in_passing(&context.deployments, |change| {
             let deployment = change.object();
             vec![index::cluster_key(&deployment.metadata, &deployment.spec.cluster_name)]
+        })
+        .watches_in_passing(&context.pools, |change| {
+            let pool = change.object();
+            vec![index::cluster_key(&pool.metadata, &pool.spec.cluster_name)]
         });
     controller = context.externals.watch(controller, move |object, _| {
         let referrers = clusters.by_index(index::EXTERNAL, object);
@@ -93,12 +97,14 @@ impl ClusterReconciler {
     /// Whether an object that the Cluster refers to is not there; its appearance wakes the Cluster.
     fn awaits_references(&self, cluster: &Cluster) -> bool {
         let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
-        let references =
-            cluster.spec.infrastructure_ref.iter().chain(&cluster.spec.control_plane_ref);
+        let spec = &cluster.spec;
+        let mut references = spec.infrastructure_ref.iter().chain(&spec.control_plane_ref);
+        // A topology brings its references a moment later.
+        let is_to_refer = spec.topology.is_defined() && spec.infrastructure_ref.is_none();
         cluster.metadata.deletion_timestamp.is_none()
-            && references
-                .into_iter()
-                .any(|reference| !self.context.externals.is_known(reference, namespace))
+            && (is_to_refer
+                || references
+                    .any(|reference| !self.context.externals.is_known(reference, namespace)))
     }
 
     /// All phases run even if one fails, so that the status tells as much as is known.

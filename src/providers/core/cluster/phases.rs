@@ -151,7 +151,10 @@ impl ClusterReconciler {
         let Some(external) = found else { return Ok(Lookup::Missing) };
         let mut wanted = external.labelled(&scope.key.name);
         let uid = scope.cluster.metadata.uid.as_deref().unwrap_or_default();
-        if !owners::is_owned_by(&wanted, uid) {
+        if scope.cluster.spec.topology.is_defined() {
+            // What a topology makes has no other controller.
+            owners::ensure(&mut wanted, owners::controller_of(&scope.cluster));
+        } else if !owners::is_owned_by(&wanted, uid) {
             owners::ensure(&mut wanted, owners::owner_of(&scope.cluster));
         }
         external.write_ownership(&self.context.client, &wanted).await?;

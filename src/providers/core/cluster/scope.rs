@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use super::super::externals::Lookup;
 use super::super::probe::{CLUSTER_GRACE, Probe};
 use super::super::{Context, index, settling};
-use crate::api::core::{Cluster, ClusterStatus, Machine, MachineDeployment, MachineSet};
+use crate::api::core::{
+    Cluster, ClusterStatus, ConditionGate, Machine, MachineDeployment, MachineSet,
+};
+use crate::api::pools::MachinePool;
+use crate::api::topology::ClusterClass;
 use crate::client::ObjectKey;
 use crate::contract::machines;
 use crate::runtime::Outcome;
@@ -19,6 +23,8 @@ pub(super) struct Scope {
     pub cluster: Cluster,
     /// Its key.
     pub key: ObjectKey,
+    /// Class of the topology.
+    pub class: Option<Arc<ClusterClass>>,
     /// Infrastructure object.
     pub infrastructure: Lookup,
     /// Control plane object.
@@ -32,6 +38,8 @@ pub(super) struct Scope {
     pub silence: Option<Duration>,
     /// MachineSets of the Cluster, by name.
     pub sets: Vec<Arc<MachineSet>>,
+    /// MachinePools of the Cluster, by name.
+    pub pools: Vec<Arc<MachinePool>>,
     /// Control plane Machines, by name.
     pub control_plane_machines: Vec<Arc<Machine>>,
     /// All other Machines, by name.
@@ -60,10 +68,12 @@ impl Scope {
             .partition(|machine| machines::is_control_plane(machine));
         Self {
             cluster: cluster.clone(),
+            class: context.class_of(cluster),
             deployments,
             silent,
             silence,
             sets: context.sets.by_index(index::CLUSTER, &value),
+            pools: context.pools.by_index(index::CLUSTER, &value),
             control_plane_machines,
             worker_machines,
             probe: context.probe(&key),
@@ -91,6 +101,14 @@ impl Scope {
 
     fn initialization(&self) -> Option<&crate::api::core::ClusterInitialization> {
         self.cluster.status.as_ref().and_then(|status| status.initialization.as_ref())
+    }
+
+    /// Conditions that count for Available beyond the usual ones: the Cluster's own, or else its
+    /// class's.
+    pub(super) fn availability_gates(&self) -> &[ConditionGate] {
+        let own = &self.cluster.spec.availability_gates;
+        let class = self.class.as_ref().filter(|_| own.is_empty());
+        class.map_or(own, |class| &class.spec.availability_gates)
     }
 
     /// Whether the Cluster is being deleted.

@@ -11,13 +11,13 @@ use super::super::probe::CLUSTER_GRACE;
 use super::super::{generation_after, v1beta1_status};
 use super::{Scope, owns};
 use crate::api::conditions::{Condition, V1Beta1Status};
-use crate::api::core::{Cluster, Machine, MachineDeployment, ReplicaCounts};
+use crate::api::core::{Cluster, ContractRef, Machine, MachineDeployment, ReplicaCounts};
 use crate::contract::conditions::merge::{
     self, Merged, Polarity, Priority, Reasons, Source, Summary, default_priority,
 };
 use crate::contract::conditions::v1beta1::SummaryOptions;
-use crate::contract::conditions::{self, New, set, set_v1beta1, v1beta1};
-use crate::contract::{machines, paused};
+use crate::contract::conditions::{self, ConditionStatus, New, set, set_v1beta1, v1beta1};
+use crate::contract::{labels, machines, paused};
 
 /// Sets only the Paused condition: a paused Cluster says nothing else.
 pub(super) fn set_paused(scope: &mut Scope, now: Timestamp) {
@@ -131,6 +131,17 @@ fn worker_counts(scope: &Scope) -> ReplicaCounts {
         sum.up_to_date_replicas = add(sum.up_to_date_replicas, counts.up_to_date_replicas);
         sum.versions.extend(counts.versions);
     };
+    for pool in &scope.pools {
+        let status = pool.status.as_ref();
+        add_counts(ReplicaCounts {
+            desired_replicas: pool.spec.replicas,
+            replicas: status.and_then(|status| status.replicas),
+            ready_replicas: status.and_then(|status| status.ready_replicas),
+            available_replicas: status.and_then(|status| status.available_replicas),
+            up_to_date_replicas: status.and_then(|status| status.up_to_date_replicas),
+            versions: status.map(|status| status.versions.clone()).unwrap_or_default(),
+        });
+    }
     for deployment in &scope.deployments {
         let status = deployment.status.as_ref();
         add_counts(ReplicaCounts {
@@ -177,7 +188,12 @@ fn own_conditions(scope: &Scope, now: Timestamp) -> Vec<(New, Timestamp)> {
     for mirrored in [infrastructure_ready(scope, now), control_plane_available(scope, now)] {
         all.push((mirrored.new, mirrored.since));
     }
-    let workers = &scope.worker_machines;
+    // Machines of MachinePools do not count; their pools speak for them.
+    let is_of_pool = |machine: &Machine| {
+        machine.metadata.labels.as_ref().is_some_and(|held| held.contains_key(labels::POOL_NAME))
+    };
+    let workers = scope.worker_machines.iter().filter(|machine| !is_of_pool(machine));
+    let workers: &Vec<Arc<Machine>> = &workers.cloned().collect();
     let control_plane = &scope.control_plane_machines;
     let every: Vec<Arc<Machine>> = control_plane.iter().chain(workers).cloned().collect();
     let computed = [
@@ -218,8 +234,25 @@ fn remote_connection_probe(scope: &Scope, now: Timestamp) -> Option<New> {
     })
 }
 
+/// The condition of a part that the topology has not made yet.
+fn awaits_topology(
+    scope: &Scope,
+    type_: &'static str,
+    reference: Option<&ContractRef>,
+) -> Option<New> {
+    if reference.is_some() || !scope.cluster.spec.topology.is_defined() {
+        return None;
+    }
+    let message =
+        if scope.is_deleting() { "" } else { "Waiting for cluster topology to be reconciled" };
+    Some(New::no(type_, "ObjectDoesNotExist", message))
+}
+
 fn infrastructure_ready(scope: &Scope, now: Timestamp) -> conditions::Mirrored {
     let reference = scope.cluster.spec.infrastructure_ref.as_ref();
+    if let Some(new) = awaits_topology(scope, "InfrastructureReady", reference) {
+        return conditions::Mirrored { new, since: now };
+    }
     mirror(
         &scope.infrastructure,
         &MirrorRules {
@@ -239,6 +272,9 @@ fn infrastructure_ready(scope: &Scope, now: Timestamp) -> conditions::Mirrored {
 
 fn control_plane_available(scope: &Scope, now: Timestamp) -> conditions::Mirrored {
     let reference = scope.cluster.spec.control_plane_ref.as_ref();
+    if let Some(new) = awaits_topology(scope, "ControlPlaneAvailable", reference) {
+        return conditions::Mirrored { new, since: now };
+    }
     mirror(
         &scope.control_plane,
         &MirrorRules {
@@ -263,8 +299,11 @@ fn control_plane_initialized(scope: &Scope) -> Option<New> {
     if held.is_some_and(|status| conditions::is_true(&status.conditions, TYPE)) {
         return None;
     }
-    let kind =
-        scope.cluster.spec.control_plane_ref.as_ref().map_or("", |reference| &reference.kind);
+    let reference = scope.cluster.spec.control_plane_ref.as_ref();
+    if let Some(new) = awaits_topology(scope, TYPE, reference) {
+        return Some(New { status: ConditionStatus::Unknown, ..new });
+    }
+    let kind = reference.map_or("", |reference| &reference.kind);
     let waiting = "Waiting for the first control plane machine to have status.nodeRef set";
     Some(match &scope.control_plane {
         Lookup::Found(External { object, kind }) if object.is_initialized(kind.contract) => {
@@ -382,7 +421,7 @@ fn deleting(scope: &Scope) -> New {
 }
 
 fn available(scope: &Scope) -> New {
-    let gates = &scope.cluster.spec.availability_gates;
+    let gates = scope.availability_gates();
     let mut types = vec![
         "Deleting",
         "RemoteConnectionProbe",
@@ -407,12 +446,18 @@ fn available(scope: &Scope) -> New {
         if is_deleting && is_gone && may_go {
             return Priority::Info;
         }
+        let is_broken =
+            matches!(condition.reason.as_str(), "ReconcileFailed" | "ClusterClassNotReconciled");
+        if condition.type_ == "TopologyReconciled" && condition.status == "False" && !is_broken {
+            return Priority::Info;
+        }
         default_priority(condition, &negative)
     };
+    let has_topology = scope.cluster.spec.topology.is_defined();
     let summary = Summary {
         types: &types,
         negative: &negative,
-        ignore_if_missing: &["TopologyReconciled"],
+        ignore_if_missing: if has_topology { &[] } else { &["TopologyReconciled"] },
         reasons: Reasons { issue: "NotAvailable", unknown: "AvailableUnknown", info: "Available" },
         prioritise: Some(&prioritise),
         ..Summary::default()

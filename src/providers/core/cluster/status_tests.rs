@@ -16,8 +16,10 @@ fn scope(cluster: serde_json::Value) -> Scope {
         silent: Vec::new(),
         silence: None,
         sets: Vec::new(),
+        pools: Vec::new(),
         control_plane_machines: Vec::new(),
         worker_machines: Vec::new(),
+        class: None,
         probe: Probe { is_connected: false, last_success: None },
         deleting: None,
     }

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::externals::Lookup;
 use super::super::owned::elapsed;
 use super::super::remove_finalizer;
-use super::volumes::{self, Attached};
+use super::drain_rules::is_unreachable;
+use super::volumes::Attached;
 use super::{MachineReconciler, Scope};
 use crate::api::core::{MachineDeletionStatus, NodeRef};
 use crate::client::{ObjectKey, Propagation};
@@ -38,7 +39,16 @@ impl MachineReconciler {
         scope: &mut Scope,
     ) -> Result<Outcome, ReconcileError> {
         scope.deleting = Some(("Deleting", "Deletion started".to_owned()));
-        let is_node_deleted = self.may_delete_node(scope).await?;
+        let is_node_deleted = match self.may_delete_node(scope).await {
+            Ok(is_node_deleted) => is_node_deleted,
+            Err(error) => {
+                let message = "Please check controller logs for errors";
+                scope.deleting = Some(("InternalError", message.to_owned()));
+                return Err(ReconcileError::Other(format!(
+                    "failed to check if Kubernetes Node deletion is allowed: {error}"
+                )));
+            }
+        };
         if is_node_deleted && let Step::Wait(outcome) = self.leave_node(scope).await? {
             return Ok(outcome);
         }
@@ -144,7 +154,7 @@ impl MachineReconciler {
                 "failed to drain Node {name}: connection to the workload cluster is down"
             ))),
             Some(remote) => match remote.client.get::<Node>(&ObjectKey::new("", &name)).await {
-                Ok(Some(node)) => self.drain(&remote.client, &node).await,
+                Ok(Some(node)) => self.drain(scope, &remote.client, &node).await,
                 // A Node that is gone needs no drain.
                 Ok(None) => Ok(super::drain::Remaining::default()),
                 Err(error) => Err(error.into()),
@@ -187,7 +197,7 @@ impl MachineReconciler {
             .get_or_insert(whole_seconds(now))
             .0;
         let name = scope.node_name().unwrap_or_default().to_owned();
-        let attached = self.attached_volumes(&scope.cluster_key, &name).await;
+        let attached = self.attached_volumes(scope, &name).await;
         let attached = match attached {
             Ok(attached) => attached,
             Err(error) => {
@@ -219,17 +229,19 @@ impl MachineReconciler {
     /// The volumes of a Node as its cluster knows them now; none if it is gone or unreachable.
     async fn attached_volumes(
         &self,
-        cluster: &ObjectKey,
+        scope: &Scope,
         name: &str,
     ) -> Result<Attached, ReconcileError> {
-        let Some(remote) = self.context.remote.clusters().get(cluster) else {
+        let Some(remote) = self.context.remote.clusters().get(&scope.cluster_key) else {
             return Err(ReconcileError::Other(format!(
                 "failed to look for volumes of Node {name}: connection to the workload cluster is \
                  down"
             )));
         };
         match remote.client.get::<Node>(&ObjectKey::new("", name)).await? {
-            Some(node) if !is_unreachable(&node) => volumes::attached(&remote.client, &node).await,
+            Some(node) if !is_unreachable(&node) => {
+                self.attached(scope, &remote.client, &node).await
+            }
             _ => Ok(Attached::default()),
         }
     }
@@ -396,13 +408,4 @@ fn is_timed_out(scope: &Scope, now: Timestamp, timeout: Timeout) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether the node controller has lost sight of a Node.
-fn is_unreachable(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
-    conditions
-        .unwrap_or_default()
-        .iter()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "Unknown")
 }

@@ -2,6 +2,8 @@
 
 mod delete;
 mod drain;
+mod drain_rules;
+mod in_place;
 mod node;
 mod node_patch;
 mod phases;
@@ -168,7 +170,7 @@ impl MachineReconciler {
         if scope.is_deleting() {
             return self.reconcile_delete(scope).await;
         }
-        Ok(Outcome::Done)
+        self.update_in_place(scope).await
     }
 }
 

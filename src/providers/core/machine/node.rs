@@ -94,6 +94,14 @@ impl MachineReconciler {
         };
         let key = ObjectKey::new("", node.metadata.name.as_deref().unwrap_or_default());
         remote.client.merge_patch::<Node>(&key, "", &patch).await?;
+        if is_interruptible && !node_patch::is_interruptible(node) {
+            self.recorder.event(
+                &scope.machine,
+                EventType::Normal,
+                "SuccessfulSetInterruptibleNodeLabel",
+                key.name,
+            );
+        }
         Ok(())
     }
 }

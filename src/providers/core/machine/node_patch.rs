@@ -1,12 +1,12 @@
 //! The one patch that hands a Machine's labels, annotations and taints on to its Node.
 //! (CAPI v1.14: machine_controller_noderef.go, util/labels, util/annotations)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Taint};
 use serde_json::{Map, Value, json};
 
-use crate::api::core::{Machine, MachineDeployment, MachineSet};
+use crate::api::core::{Machine, MachineDeployment, MachineSet, MachineTaint};
 use crate::contract::{labels, owners};
 
 /// Annotations that every Node carries; they are not listed as coming from the Machine.
@@ -27,11 +27,12 @@ const ROLE_DOMAIN: &str = "node-role.kubernetes.io";
 pub(super) struct Wanted {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+    taints: Vec<MachineTaint>,
     is_outdated: bool,
 }
 
 impl Wanted {
-    /// Labels and annotations that a Machine hands on.
+    /// Labels, annotations and taints that a Machine hands on.
     pub(super) fn of(machine: &Machine, is_interruptible: bool) -> Self {
         let metadata = &machine.metadata;
         let mut annotations: BTreeMap<String, String> = metadata
@@ -63,13 +64,19 @@ impl Wanted {
         if is_interruptible {
             handed_on.insert(INTERRUPTIBLE.to_owned(), String::new());
         }
-        Self { labels: handed_on, annotations, is_outdated: false }
+        let taints = machine.spec.taints.clone();
+        Self { labels: handed_on, annotations, taints, is_outdated: false }
     }
 
     /// Whether the Node shall carry the taint of an outdated revision.
     pub(super) fn outdated(self, is_outdated: bool) -> Self {
         Self { is_outdated, ..self }
     }
+}
+
+/// Whether a Node says that its machine may go at any time.
+pub(super) fn is_interruptible(node: &Node) -> bool {
+    node.metadata.labels.as_ref().is_some_and(|held| held.contains_key(INTERRUPTIBLE))
 }
 
 fn domain(key: &str) -> &str {
@@ -109,7 +116,11 @@ pub(super) fn patch(node: &Node, wanted: &Wanted) -> Option<Value> {
     let mut annotations = difference(held_annotations, &wanted.annotations, &previous);
     let previous = listed(labels::NODE_LABELS_FROM_MACHINE);
     let labels_patch = difference(held_labels, &wanted.labels, &previous);
-    let taints = taints(node, wanted.is_outdated);
+    let from_machine = held_annotations.get(labels::NODE_TAINTS_FROM_MACHINE);
+    let (taints, owned) = taints(node, wanted, from_machine);
+    if from_machine != Some(&owned) {
+        annotations.insert(labels::NODE_TAINTS_FROM_MACHINE.to_owned(), owned.into());
+    }
     if annotations.is_empty() && labels_patch.is_empty() && taints.is_none() {
         return None;
     }
@@ -161,25 +172,61 @@ fn difference(
     patch
 }
 
-/// The Node's taints as they shall be; `None` if they are right.
-fn taints(node: &Node, is_outdated: bool) -> Option<Vec<Taint>> {
+/// The Node's taints as they shall be (`None` if they are right), and the list of those that belong
+/// to the Machine for good. `listed` is that list as it was: without it the Node is new, and gets
+/// also the taints that belong to it once it has them.
+fn taints(node: &Node, wanted: &Wanted, listed: Option<&String>) -> (Option<Vec<Taint>>, String) {
     let held = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    let is = |taint: &Taint, key: &str, effect: &str| taint.key == key && taint.effect == effect;
-    let outdated = (labels::NODE_OUTDATED_TAINT, "PreferNoSchedule");
-    let mut wanted: Vec<Taint> = held
-        .iter()
-        .filter(|taint| !is(taint, labels::NODE_UNINITIALIZED_TAINT, "NoSchedule"))
-        .filter(|taint| is_outdated || !is(taint, outdated.0, outdated.1))
-        .cloned()
-        .collect();
-    if is_outdated && !wanted.iter().any(|taint| is(taint, outdated.0, outdated.1)) {
-        wanted.push(Taint {
-            key: outdated.0.to_owned(),
-            effect: outdated.1.to_owned(),
-            ..Taint::default()
-        });
+    let mut taints = held.clone();
+    remove(&mut taints, labels::NODE_UNINITIALIZED_TAINT, "NoSchedule");
+    let (always, once): (Vec<&MachineTaint>, Vec<&MachineTaint>) =
+        wanted.taints.iter().partition(|taint| taint.propagation == "Always");
+    let id = |taint: &&MachineTaint| format!("{}:{}", taint.key, taint.effect);
+    let owned: BTreeSet<String> = always.iter().map(id).collect();
+    let kept: BTreeSet<String> = once.iter().map(id).collect();
+    let is_new = listed.is_none();
+    for taint in always.iter().chain(once.iter().filter(|_| is_new)) {
+        ensure(&mut taints, taint);
     }
-    (wanted != held).then_some(wanted)
+    let previous = listed.map_or("", String::as_str).split(',');
+    for gone in previous.filter(|id| !owned.contains(*id) && !kept.contains(*id)) {
+        if let Some((key, effect)) = gone.split_once(':') {
+            remove(&mut taints, key, effect);
+        }
+    }
+    let (key, effect) = (labels::NODE_OUTDATED_TAINT, "PreferNoSchedule");
+    if !wanted.is_outdated {
+        remove(&mut taints, key, effect);
+    } else if !taints.iter().any(|taint| taint.key == key && taint.effect == effect) {
+        taints.push(Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() });
+    }
+    let owned: Vec<String> = owned.into_iter().collect();
+    ((taints != held).then_some(taints), owned.join(","))
+}
+
+fn remove(taints: &mut Vec<Taint>, key: &str, effect: &str) {
+    taints.retain(|taint| taint.key != key || taint.effect != effect);
+}
+
+/// Adds a taint or gives it its value.
+fn ensure(taints: &mut Vec<Taint>, wanted: &MachineTaint) {
+    let value = wanted.value.clone().filter(|value| !value.is_empty());
+    let held =
+        taints.iter_mut().find(|taint| taint.key == wanted.key && taint.effect == wanted.effect);
+    match held {
+        Some(taint)
+            if taint.value.clone().unwrap_or_default() != value.clone().unwrap_or_default() =>
+        {
+            taint.value = value;
+        }
+        Some(_) => {}
+        None => taints.push(Taint {
+            key: wanted.key.clone(),
+            effect: wanted.effect.clone(),
+            value,
+            ..Taint::default()
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -238,10 +285,49 @@ mod tests {
             labels::NODE_LABELS_FROM_MACHINE.into(),
             "gone,node-role.kubernetes.io/worker".into(),
         );
+        annotations.insert(labels::NODE_TAINTS_FROM_MACHINE.into(), String::new());
         node.metadata.annotations = Some(annotations);
         assert_eq!(patch(&node, &wanted), None);
         node.metadata.labels.get_or_insert_default().insert("gone".into(), "x".into());
         let patch = patch(&node, &wanted).unwrap();
         assert_eq!(patch["metadata"]["labels"]["gone"], Value::Null);
+    }
+
+    #[test]
+    fn taints_of_the_machine_come_and_go() {
+        let taint = |key: &str, value: &str, propagation: &str| MachineTaint {
+            key: key.into(),
+            value: Some(value.into()),
+            effect: "NoExecute".into(),
+            propagation: propagation.into(),
+        };
+        let check = |held: &[(&str, &str)], listed: Option<&str>, wanted: Vec<MachineTaint>| {
+            let held = held.iter().map(|(key, value)| Taint {
+                key: (*key).to_owned(),
+                value: Some((*value).to_owned()),
+                effect: "NoExecute".into(),
+                ..Taint::default()
+            });
+            let spec = NodeSpec { taints: Some(held.collect()), ..NodeSpec::default() };
+            let node = Node { spec: Some(spec), ..Node::default() };
+            let wanted = Wanted { taints: wanted, ..Wanted::default() };
+            let (taints, owned) = taints(&node, &wanted, listed.map(str::to_owned).as_ref());
+            let taints = taints.unwrap_or_default();
+            let shown: Vec<String> = taints
+                .iter()
+                .map(|taint| format!("{}={}", taint.key, taint.value.as_deref().unwrap_or("")))
+                .collect();
+            (shown.join(" "), owned)
+        };
+        let both = || vec![taint("a", "1", "Always"), taint("b", "2", "OnInitialization")];
+        let told = |taints: &str, owned: &str| (taints.to_owned(), owned.to_owned());
+        assert_eq!(check(&[("x", "0")], None, both()), told("x=0 a=1 b=2", "a:NoExecute"));
+        // A Node that was initialised does not get the second kind again.
+        assert_eq!(check(&[], Some(""), both()), told("a=1", "a:NoExecute"));
+        assert_eq!(check(&[("a", "0")], Some("a:NoExecute"), both()), told("a=1", "a:NoExecute"));
+        assert_eq!(check(&[("x", "0"), ("a", "1")], Some("a:NoExecute"), vec![]), told("x=0", ""));
+        // One that changes its kind stays.
+        let once = vec![taint("a", "1", "OnInitialization")];
+        assert_eq!(check(&[("a", "1")], Some("a:NoExecute"), once), told("", ""));
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Scope {
     pub probe: Probe,
     /// Reason and message of the Deleting condition.
     pub deleting: Option<(&'static str, String)>,
+    /// Reason and message of the Updating condition.
+    pub updating: Option<(&'static str, String)>,
 }
 
 impl Scope {
@@ -67,6 +69,7 @@ impl Scope {
             node: None,
             is_node_unreadable: false,
             deleting: None,
+            updating: None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::externals::{MirrorRules, mirror};
 use super::super::owned::{self, elapsed, kubelet_version};
 use super::super::probe::MACHINE_GRACE;
 use super::super::{generation_after, template, v1beta1_status};
-use super::Scope;
+use super::{Scope, in_place};
 use crate::api::conditions::Condition;
 use crate::api::core::Machine;
 use crate::contract::conditions::merge::{Priority, Reasons, Summary, default_priority};
@@ -19,6 +19,7 @@ use crate::contract::conditions::{
     self, ConditionStatus, New, set, set_v1beta1, v1beta1, whole_seconds,
 };
 use crate::contract::{machines, paused};
+use crate::extensions::pending;
 use crate::runtime::Outcome;
 
 /// Sets only the Paused condition: a paused Machine says nothing else.
@@ -53,7 +54,8 @@ pub(super) fn compute(
     }
     let new = deleting(scope);
     put(scope, new, now);
-    put(scope, New::no("Updating", "NotUpdating", ""), now);
+    let new = updating(scope);
+    put(scope, new, now);
     if let Some(new) = up_to_date(scope, now) {
         put(scope, new, now);
     }
@@ -243,6 +245,15 @@ fn deleting(scope: &Scope) -> New {
     New { message, ..New::yes("Deleting", reason) }
 }
 
+fn updating(scope: &Scope) -> New {
+    if !pending::is_update_in_progress(&scope.machine.metadata) {
+        return New::no("Updating", "NotUpdating", "");
+    }
+    let default = || (in_place::UPDATING, in_place::IN_PROGRESS.to_owned());
+    let (reason, message) = scope.updating.clone().unwrap_or_else(default);
+    New { message, ..New::yes("Updating", reason) }
+}
+
 /// UpToDate of Machines that a MachineDeployment owns; other owners set it themselves.
 fn up_to_date(scope: &Scope, now: Timestamp) -> Option<New> {
     const TYPE: &str = "UpToDate";
@@ -254,6 +265,10 @@ fn up_to_date(scope: &Scope, now: Timestamp) -> Option<New> {
     if !messages.is_empty() {
         let lines: Vec<String> = messages.iter().map(|line| format!("* {line}")).collect();
         return Some(New::no(TYPE, "NotUpToDate", lines.join("\n")));
+    }
+    let updating = updating(scope);
+    if updating.status == ConditionStatus::True {
+        return Some(New::no(TYPE, "Updating", format!("* {}", updating.message)));
     }
     let wanted = &scope.machine.spec.version;
     if let Some(version) = kubelet_version(&scope.machine).filter(|version| version != wanted) {

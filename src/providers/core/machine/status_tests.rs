@@ -58,6 +58,7 @@ fn scope() -> Scope {
         is_node_unreadable: false,
         probe: Probe { is_connected: false, last_success: None },
         deleting: None,
+        updating: None,
     }
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolume, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use super::super::owned::shortened;
-use super::drain::must_go;
+use super::{MachineReconciler, Scope};
 use crate::client::{Client, ObjectKey};
 use crate::runtime::ReconcileError;
 
@@ -105,19 +105,38 @@ impl Attached {
     }
 }
 
-/// What is attached to a Node.
-///
-/// # Errors
-/// A failed request, or a VolumeAttachment without a PersistentVolume.
-pub(super) async fn attached(client: &Client, node: &Node) -> Result<Attached, ReconcileError> {
-    let name = node.metadata.name.as_deref().unwrap_or_default();
-    let status = node.status.as_ref().and_then(|status| status.volumes_attached.as_ref());
-    let on_node: BTreeSet<String> =
-        status.into_iter().flatten().map(|volume| volume.name.clone()).collect();
-    let mut by_attachment = BTreeSet::new();
+impl MachineReconciler {
+    /// What is attached to a Machine's Node. Volumes of Pods that stay there do not count.
+    ///
+    /// # Errors
+    /// A failed request, a VolumeAttachment without a PersistentVolume, or a senseless drain rule.
+    pub(super) async fn attached(
+        &self,
+        scope: &Scope,
+        client: &Client,
+        node: &Node,
+    ) -> Result<Attached, ReconcileError> {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        let status = node.status.as_ref().and_then(|status| status.volumes_attached.as_ref());
+        let on_node: BTreeSet<String> =
+            status.into_iter().flatten().map(|volume| volume.name.clone()).collect();
+        let by_attachment = attachments(client, name).await?;
+        if on_node.is_empty() && by_attachment.is_empty() {
+            return Ok(Attached::default());
+        }
+        let staying = self.sort_pods(scope, client, node).await?.staying;
+        let ignored = staying.iter().flat_map(claims_of).collect();
+        let volumes = client.list::<PersistentVolume>("", "").await?;
+        Ok(Attached::of(on_node, by_attachment, &volumes, &ignored))
+    }
+}
+
+/// PersistentVolumes that VolumeAttachments attach to a Node.
+async fn attachments(client: &Client, node: &str) -> Result<BTreeSet<String>, ReconcileError> {
+    let mut found = BTreeSet::new();
     for attachment in client.list::<VolumeAttachment>("", "").await? {
         let is_attached = attachment.status.as_ref().is_some_and(|status| status.attached);
-        if !is_attached || attachment.spec.node_name != name {
+        if !is_attached || attachment.spec.node_name != node {
             continue;
         }
         let Some(volume) = attachment.spec.source.persistent_volume_name else {
@@ -126,20 +145,9 @@ pub(super) async fn attached(client: &Client, node: &Node) -> Result<Attached, R
                 "spec.source.persistentVolumeName for VolumeAttachment {name} is not set"
             )));
         };
-        by_attachment.insert(volume);
+        found.insert(volume);
     }
-    if on_node.is_empty() && by_attachment.is_empty() {
-        return Ok(Attached::default());
-    }
-    let pods = client.list::<Pod>("", "").await?;
-    let ignored = pods.iter().filter(|pod| is_on(pod, name) && !must_go(pod, name));
-    let ignored = ignored.flat_map(claims_of).collect();
-    let volumes = client.list::<PersistentVolume>("", "").await?;
-    Ok(Attached::of(on_node, by_attachment, &volumes, &ignored))
-}
-
-fn is_on(pod: &Pod, node: &str) -> bool {
-    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+    Ok(found)
 }
 
 /// Claims that a Pod uses, `namespace/name`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::{index, template};
-use super::rollout::Limits;
+use super::limits::Limits;
 use super::{MachineDeploymentReconciler, Scope};
 use crate::api::core::MachineSet;
 use crate::contract::{labels, names, owners, selector};
@@ -87,55 +87,80 @@ impl MachineDeploymentReconciler {
     }
 }
 
-/// The MachineSet to make for the present template, with no replicas yet. `random` is the suffix
-/// that sets it apart from others of the same template.
+/// What sets the name of a new MachineSet apart from those of the same template. `random` is part
+/// of both its name and its label.
 pub(super) fn new_set(scope: &Scope, random: &str) -> MachineSet {
-    let deployment = &scope.deployment;
-    let hash = template::hash(&deployment.spec.template);
     let mut set = MachineSet::default();
     let base = format!("{}-", scope.key.name);
     let base: String = base.chars().take(58).collect();
     set.metadata.name = Some(format!("{base}{random}"));
     set.metadata.namespace = Some(scope.key.namespace.clone());
-    set.metadata.owner_references = Some(vec![owners::controller_of(deployment)]);
     set.metadata.finalizers = Some(vec![labels::MACHINE_SET_FINALIZER.to_owned()]);
     set.spec.replicas = Some(0);
-    set.spec.cluster_name.clone_from(&deployment.spec.cluster_name);
-    set.spec.template.spec = deployment.spec.template.spec.clone();
-    let unique = format!("{hash}-{random}");
-    shape(scope, &mut set, &unique);
-    set
+    set.spec.template.spec = scope.deployment.spec.template.spec.clone();
+    let hash = template::hash(&scope.deployment.spec.template);
+    shaped(scope, set, &format!("{hash}-{random}"))
 }
 
-/// Gives a MachineSet what changes in place: labels, annotations, selector, naming, deletion order
-/// and the fields of Machines that need no new Machine. Revision and replicas are the rollout's.
-pub(super) fn shape(scope: &Scope, set: &mut MachineSet, unique: &str) {
+/// A MachineSet that exists as the deployment wants it, but for revision and replicas.
+///
+/// # Errors
+/// It lacks the label that tells it from others.
+pub(super) fn existing_set(scope: &Scope, held: &MachineSet) -> Result<MachineSet, String> {
+    let unique = held.metadata.labels.as_ref().and_then(|held| held.get(labels::TEMPLATE_HASH));
+    let Some(unique) = unique.cloned() else {
+        return Err(format!(
+            "failed to compute desired MachineSet: failed to get unique identifier from {:?} \
+             annotation",
+            labels::TEMPLATE_HASH
+        ));
+    };
+    let mut set = MachineSet::default();
+    let metadata = &mut set.metadata;
+    metadata.name.clone_from(&held.metadata.name);
+    metadata.namespace.clone_from(&held.metadata.namespace);
+    metadata.uid.clone_from(&held.metadata.uid);
+    metadata.finalizers.clone_from(&held.metadata.finalizers);
+    metadata.creation_timestamp.clone_from(&held.metadata.creation_timestamp);
+    set.spec.replicas = held.spec.replicas;
+    set.spec.template.spec = held.spec.template.spec.clone();
+    set.status.clone_from(&held.status);
+    let mut set = shaped(scope, set, &unique);
+    let held = held.metadata.annotations.iter().flatten();
+    let own = held.filter(|(key, _)| [labels::REVISION, REVISION_HISTORY].contains(&key.as_str()));
+    let annotations = set.metadata.annotations.get_or_insert_with(Default::default);
+    annotations.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    Ok(set)
+}
+
+/// Gives a MachineSet what changes in place: owner, labels, annotations, selector, naming,
+/// deletion order and the fields of Machines that need no new Machine.
+fn shaped(scope: &Scope, mut set: MachineSet, unique: &str) -> MachineSet {
     let deployment = &scope.deployment;
     let unique = (labels::TEMPLATE_HASH.to_owned(), unique.to_owned());
     let mut template_labels = deployment.spec.template.metadata.labels.clone();
     template_labels.insert(unique.0.clone(), unique.1.clone());
     let mut own_labels = template_labels.clone();
     own_labels.insert(labels::DEPLOYMENT_NAME.to_owned(), scope.key.name.clone());
-    set.metadata.labels.get_or_insert_with(Default::default).append(&mut own_labels);
     let mut selector = deployment.spec.selector.clone();
     selector.match_labels.get_or_insert_with(Default::default).insert(unique.0, unique.1);
-    set.spec.selector = selector;
-    set.spec.template.metadata.labels = template_labels;
-    set.spec
-        .template
-        .metadata
-        .annotations
-        .clone_from(&deployment.spec.template.metadata.annotations);
-    let held = set.metadata.annotations.get_or_insert_with(Default::default);
-    held.extend(inherited_annotations(scope));
-    set.spec.deletion.clone_from(&deployment.spec.deletion);
-    set.spec.machine_naming.clone_from(&deployment.spec.machine_naming);
-    let wanted = &deployment.spec.template.spec;
-    let machine = &mut set.spec.template.spec;
-    machine.min_ready_seconds = wanted.min_ready_seconds;
-    machine.readiness_gates.clone_from(&wanted.readiness_gates);
-    machine.deletion.clone_from(&wanted.deletion);
-    machine.taints.clone_from(&wanted.taints);
+    set.metadata.owner_references = Some(vec![owners::controller_of(deployment)]);
+    set.metadata.labels = Some(own_labels);
+    set.metadata.annotations = Some(inherited_annotations(scope));
+    let spec = &mut set.spec;
+    spec.cluster_name.clone_from(&deployment.spec.cluster_name);
+    spec.selector = selector;
+    spec.deletion.clone_from(&deployment.spec.deletion);
+    spec.machine_naming.clone_from(&deployment.spec.machine_naming);
+    let template = &deployment.spec.template;
+    spec.template.metadata.labels = template_labels;
+    spec.template.metadata.annotations.clone_from(&template.metadata.annotations);
+    let machine = &mut spec.template.spec;
+    machine.min_ready_seconds = template.spec.min_ready_seconds;
+    machine.readiness_gates.clone_from(&template.spec.readiness_gates);
+    machine.deletion.clone_from(&template.spec.deletion);
+    machine.taints.clone_from(&template.spec.taints);
+    set
 }
 
 fn inherited_annotations(scope: &Scope) -> BTreeMap<String, String> {
@@ -149,7 +174,7 @@ fn inherited_annotations(scope: &Scope) -> BTreeMap<String, String> {
         .filter(|(key, _)| !NOT_INHERITED.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let max = replicas + Limits::of(scope).surge;
+    let max = replicas + Limits::of(&scope.deployment).surge;
     inherited.insert(labels::DESIRED_REPLICAS.to_owned(), replicas.to_string());
     inherited.insert(labels::MAX_REPLICAS.to_owned(), max.to_string());
     inherited

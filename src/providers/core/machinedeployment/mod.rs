@@ -1,6 +1,10 @@
 //! Reconciles MachineDeployments. (CAPI v1.14: core/reconcilers/machinedeployment)
 
+mod in_place;
+mod limits;
 mod machinesets;
+mod paused;
+mod planner;
 mod rollout;
 mod scope;
 mod status;
@@ -10,7 +14,7 @@ use std::sync::Arc;
 use super::{Context, GROUP, index};
 use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
 use crate::client::{ObjectKey, Propagation};
-use crate::contract::{labels, owners, paused, selector};
+use crate::contract::{labels, owners, selector};
 use crate::runtime::{
     Change, Controller, EventRecorder, Informer, Manager, Outcome, ReconcileError, Reconciler,
     patch_object,
@@ -36,8 +40,10 @@ pub(super) fn add(manager: &Manager, context: &Arc<Context>) {
         })
         .watches(&context.clusters, move |change| cluster_to_deployments(&of_cluster, change));
     let controller = context.externals.watch(controller, move |object, change| {
-        // Only templates are referred to; only their existence counts.
-        if change.old.is_some() && change.new.is_some() {
+        // Only templates are referred to; only their existence and their owner count.
+        if let (Some(old), Some(new)) = (&change.old, &change.new)
+            && old.metadata.owner_references == new.metadata.owner_references
+        {
             return Vec::new();
         }
         keys(&of_external.by_index(index::EXTERNAL, object))
@@ -132,7 +138,8 @@ impl Reconciler for MachineDeploymentReconciler {
         let mut scope = Scope::read(context, &before, cluster);
         let finalizer = labels::MACHINE_DEPLOYMENT_FINALIZER;
         super::ensure_finalizer(&mut scope.deployment.metadata, finalizer);
-        let outcome = if paused::is_paused(Some(&scope.cluster), &before.metadata) {
+        let outcome = if crate::contract::paused::is_paused(Some(&scope.cluster), &before.metadata)
+        {
             status::set_paused(&mut scope, now);
             Ok(Outcome::Done)
         } else {

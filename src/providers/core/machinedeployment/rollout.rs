@@ -1,88 +1,43 @@
 //! Brings the MachineSets of a MachineDeployment in line: which one is current, how many Machines
 //! each may have, and when old ones go.
-//! (CAPI v1.14: machinedeployment_rollout_{planner,rollingupdate,ondelete}.go, mdutil)
+//! (CAPI v1.14: machinedeployment_rollout_planner.go, machinedeployment_controller.go, mdutil)
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-
 use super::super::template;
-use super::machinesets::{REVISION_HISTORY, new_set, revision, shape, suffix};
-use super::{MachineDeploymentReconciler, Scope};
+use super::limits::{Limits, strategy};
+use super::machinesets::{REVISION_HISTORY, existing_set, new_set, revision, suffix};
+use super::planner::{InPlace, Planner, name_of, present_of, sort_by_age, status_of, wanted_of};
+use super::{MachineDeploymentReconciler, Scope, in_place, paused};
 use crate::api::core::{MachineSet, MachineSetStatus};
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::labels;
-use crate::runtime::{EventType, Patched, ReconcileError, patch_object};
-
-/// How far a rolling update may stray from the wanted number of Machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Machines above the wanted number.
-    pub surge: i32,
-    /// Machines that may be missing.
-    pub unavailable: i32,
-}
-
-impl Limits {
-    /// Limits of a deployment; both zero unless its strategy is RollingUpdate.
-    pub(super) fn of(scope: &Scope) -> Self {
-        let none = Self { surge: 0, unavailable: 0 };
-        let Some(strategy) = scope.strategy().filter(|strategy| strategy.type_ == "RollingUpdate")
-        else {
-            return none;
-        };
-        let replicas = scope.replicas();
-        let limits = strategy.rolling_update.clone().unwrap_or_default();
-        let surge = scaled(limits.max_surge.as_ref(), replicas, Rounding::Up);
-        let unavailable = scaled(limits.max_unavailable.as_ref(), replicas, Rounding::Down);
-        let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
-        let unavailable = if replicas == 0 { 0 } else { unavailable.min(replicas) };
-        Self { surge, unavailable }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Rounding {
-    Up,
-    Down,
-}
-
-/// A number, or a percentage of the wanted Machines.
-fn scaled(value: Option<&IntOrString>, replicas: i32, rounding: Rounding) -> i32 {
-    match value {
-        None => 0,
-        Some(IntOrString::Int(number)) => *number,
-        Some(IntOrString::String(text)) => {
-            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            let product = percent * i64::from(replicas);
-            let scaled = match rounding {
-                Rounding::Up => (product + 99) / 100,
-                Rounding::Down => product / 100,
-            };
-            i32::try_from(scaled).unwrap_or(i32::MAX)
-        }
-    }
-}
+use crate::runtime::{EventType, ReconcileError};
 
 impl MachineDeploymentReconciler {
     /// Finds or makes the current MachineSet, scales all, and deletes old ones that are empty.
     pub(super) async fn roll_out(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
         let originals = scope.sets().to_vec();
-        let current = self.current(scope, &originals);
         let is_paused = scope.deployment.spec.paused == Some(true);
-        let templates_exist =
-            !scope.is_infrastructure_template_missing && !scope.is_bootstrap_template_missing;
-        if current.is_none() && !is_paused && !templates_exist {
-            let message = "cannot create a MachineSet when templates do not exist";
-            return Err(ReconcileError::Other(message.to_owned()));
+        let mut plan = self.plan(scope, &originals, is_paused).map_err(ReconcileError::Other)?;
+        let mut candidates = BTreeSet::new();
+        if !is_paused && self.context.extensions.is_in_use() {
+            in_place::acknowledge(scope, &mut plan);
+            candidates = self.in_place_candidates(scope, &plan).await?;
         }
-        let mut plan = self.plan(scope, &originals, current, is_paused);
-        if is_paused {
-            scale_paused(scope, &mut plan);
-        } else {
-            scale(scope, &mut plan);
+        let in_place = InPlace {
+            is_possible: !candidates.is_empty(),
+            is_any_updating: in_place::is_any_updating(scope),
+        };
+        let sizes = sizes(scope, &mut plan, is_paused, in_place).map_err(ReconcileError::Other)?;
+        in_place::mark(&mut plan, candidates);
+        for set in plan.current.iter_mut().chain(&mut plan.old) {
+            if let Some(size) = sizes.get(name_of(set)) {
+                set.spec.replicas = Some(*size);
+            }
         }
-        self.write(scope, &originals, &mut plan).await?;
+        self.write(scope, &originals, &mut plan, is_paused).await?;
         scope.current = plan.current.as_ref().and_then(|set| set.metadata.name.clone());
         if let Some(current) = &plan.current {
             let revision = revision(&current.metadata).to_string();
@@ -111,43 +66,47 @@ impl MachineDeploymentReconciler {
             .filter(|set| !template::is_rollout_due(&scope.deployment, set, now))
             .min_by_key(|set| {
                 let created = set.metadata.creation_timestamp.as_ref().map(|time| time.0);
-                (-set.spec.replicas.unwrap_or(0), created, set.metadata.name.clone())
+                (-wanted_of(set), created, set.metadata.name.clone())
             })
             .cloned()
     }
 
+    /// The MachineSets as they shall be, with the sizes that they have.
     fn plan(
         &self,
         scope: &Scope,
         sets: &[Arc<MachineSet>],
-        current: Option<Arc<MachineSet>>,
         is_paused: bool,
-    ) -> Plan {
-        let is_current = |set: &Arc<MachineSet>| {
-            current.as_ref().is_some_and(|current| Arc::ptr_eq(current, set))
-        };
-        let is_on_delete = scope.strategy().is_some_and(|strategy| strategy.type_ == "OnDelete");
-        let old: Vec<MachineSet> = sets
-            .iter()
-            .filter(|set| !is_current(set))
-            .map(|set| {
-                let mut set = reshaped(scope, set);
-                disable_creation(&mut set, is_on_delete);
-                set
-            })
-            .collect();
-        let max_old = old.iter().map(|set| revision(&set.metadata)).max().unwrap_or(0);
+    ) -> Result<Plan, String> {
+        let current = self.current(scope, sets);
+        let templates_exist =
+            !scope.is_infrastructure_template_missing && !scope.is_bootstrap_template_missing;
+        if current.is_none() && !is_paused && !templates_exist {
+            return Err("cannot create a MachineSet when templates do not exist".to_owned());
+        }
+        let is_on_delete =
+            strategy(&scope.deployment).is_some_and(|strategy| strategy.type_ == "OnDelete");
+        let mut old = Vec::with_capacity(sets.len());
+        for set in sets {
+            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, set)) {
+                continue;
+            }
+            let mut set = existing_set(scope, set)?;
+            disable_creation(&mut set, is_on_delete);
+            old.push(set);
+        }
         let current = match current {
-            Some(set) => Some(reshaped(scope, &set)),
+            Some(set) => Some(existing_set(scope, &set)?),
             None if is_paused => None,
             None => Some(new_set(scope, &self.new_suffix(scope, &old))),
         };
+        let max_old = old.iter().map(|set| revision(&set.metadata)).max().unwrap_or(0);
         let current = current.map(|mut set| {
             disable_creation(&mut set, false);
             set_revision(&mut set, max_old + 1);
             set
         });
-        Plan { current, old }
+        Ok(Plan { current, old })
     }
 
     fn new_suffix(&self, scope: &Scope, old: &[MachineSet]) -> String {
@@ -159,7 +118,7 @@ impl MachineDeploymentReconciler {
             let parts = [&key.namespace, "MachineDeployment", &key.name, &generation, &attempt];
             let random = suffix(seed.number(&parts));
             let name = format!("{}-{random}", key.name);
-            let is_taken = old.iter().any(|set| set.metadata.name.as_deref() == Some(&name))
+            let is_taken = old.iter().any(|set| name_of(set) == name)
                 || self.context.sets.get(&key.namespace, &name).is_some();
             if !is_taken {
                 return random;
@@ -168,16 +127,18 @@ impl MachineDeploymentReconciler {
         String::new()
     }
 
+    /// Writes the current MachineSet and then the old ones.
     async fn write(
         &self,
         scope: &Scope,
         originals: &[Arc<MachineSet>],
         plan: &mut Plan,
+        is_paused: bool,
     ) -> Result<(), ReconcileError> {
         for set in plan.current.iter_mut().chain(&mut plan.old) {
             let original = originals.iter().find(|held| held.metadata.name == set.metadata.name);
             match original {
-                Some(original) => self.update(scope, original, set).await?,
+                Some(original) => self.update(scope, original, set, is_paused).await?,
                 None => self.create(scope, set).await?,
             }
         }
@@ -187,18 +148,19 @@ impl MachineDeploymentReconciler {
     async fn create(&self, scope: &Scope, set: &mut MachineSet) -> Result<(), ReconcileError> {
         let key = ObjectKey::of(set);
         let about = &scope.deployment;
-        match self.context.client.create(set).await {
+        match self.context.deployment_applied.apply(set, None).await {
             Ok(created) => {
-                let replicas = set.spec.replicas.unwrap_or(0);
-                let message = format!("Created MachineSet {key} with {replicas} replicas");
+                let message = format!("Created MachineSet {key} with {} replicas", wanted_of(set));
                 self.recorder.event(about, EventType::Normal, "SuccessfulCreate", message);
-                *set = created;
+                if let Some(created) = created {
+                    *set = created;
+                }
                 Ok(())
             }
             Err(error) => {
                 let message = format!("Failed to create MachineSet {key}: {error}");
                 self.recorder.event(about, EventType::Warning, "FailedCreate", message);
-                Err(error.into())
+                Err(ReconcileError::Other(format!("failed to create MachineSet {key}: {error}")))
             }
         }
     }
@@ -208,45 +170,56 @@ impl MachineDeploymentReconciler {
         scope: &Scope,
         original: &Arc<MachineSet>,
         set: &mut MachineSet,
+        is_paused: bool,
     ) -> Result<(), ReconcileError> {
         let about = &scope.deployment;
-        match patch_object(&self.context.client, &**original, set).await {
-            Ok(Patched::Changed(patched)) => *set = patched.decode()?,
-            Ok(Patched::Unchanged) => {}
+        let key = ObjectKey::of(&**original);
+        match self.context.deployment_applied.apply(set, Some(&**original)).await {
+            Ok(Some(applied)) => *set = applied,
+            Ok(None) => *set = (**original).clone(),
+            // A set that goes may be gone.
+            Err(_) if original.metadata.deletion_timestamp.is_some() => return Ok(()),
             Err(error) => {
-                let key = ObjectKey::of(&**original);
                 let message = format!("Failed to update MachineSet {key}: {error}");
                 self.recorder.event(about, EventType::Warning, "FailedUpdate", message);
-                return Err(error.into());
+                return Err(ReconcileError::Other(format!(
+                    "failed to update MachineSet {key}: {error}"
+                )));
             }
         }
-        let name = set.metadata.name.as_deref().unwrap_or_default();
-        let (old, new) = (original.spec.replicas.unwrap_or(0), set.spec.replicas.unwrap_or(0));
-        let verb = match new.cmp(&old) {
-            std::cmp::Ordering::Less => "down",
-            std::cmp::Ordering::Greater => "up",
-            std::cmp::Ordering::Equal => return Ok(()),
+        let (old, new) = (wanted_of(original), wanted_of(set));
+        let subject = match (is_paused, new.cmp(&old)) {
+            (_, std::cmp::Ordering::Equal) => return Ok(()),
+            (true, _) => format!("Scaled MachineSet {key}"),
+            (false, std::cmp::Ordering::Less) => format!("Scaled down MachineSet {}", key.name),
+            (false, std::cmp::Ordering::Greater) => format!("Scaled up MachineSet {}", key.name),
         };
-        let message = format!("Scaled {verb} MachineSet {name}: {old} -> {new}");
+        let message = format!("{subject}: {old} -> {new}");
         self.recorder.event(about, EventType::Normal, "SuccessfulScale", message);
         Ok(())
     }
 
-    /// Deletes old MachineSets that have no Machines and want none.
+    /// Deletes old MachineSets that have no Machines and want none, the oldest first.
     async fn delete_old(&self, scope: &Scope) -> Result<(), ReconcileError> {
-        for set in scope.sets() {
-            let name = set.metadata.name.clone().unwrap_or_default();
-            let is_alive = set.metadata.deletion_timestamp.is_none();
-            let is_empty = status_of(set).replicas.unwrap_or(0) == 0
-                && set.spec.replicas.unwrap_or(0) == 0
-                && set.metadata.generation <= status_of(set).observed_generation;
-            if scope.current.as_ref() == Some(&name) || !is_alive || !is_empty {
+        let mut old: Vec<MachineSet> = scope.sets().iter().map(|set| (**set).clone()).collect();
+        old.retain(|set| scope.current.as_deref() != Some(name_of(set)));
+        sort_by_age(&mut old);
+        for set in &old {
+            let name = name_of(set);
+            let is_observed = set.metadata.generation <= status_of(set).observed_generation;
+            let is_empty = present_of(set) == 0 && wanted_of(set) == 0 && is_observed;
+            if set.metadata.deletion_timestamp.is_some() || !is_empty {
                 continue;
             }
-            let key = ObjectKey::of(&**set);
-            self.context.client.delete::<MachineSet>(&key, Propagation::Default).await?;
-            let message = format!("Deleted MachineSet {name:?}");
+            let key = ObjectKey::of(set);
             let about = &scope.deployment;
+            let deleted = self.context.client.delete::<MachineSet>(&key, Propagation::Default);
+            if let Err(error) = deleted.await {
+                let message = format!("Failed to delete MachineSet {name:?}: {error}");
+                self.recorder.event(about, EventType::Warning, "FailedDelete", message);
+                return Err(error.into());
+            }
+            let message = format!("Deleted MachineSet {name:?}");
             self.recorder.event(about, EventType::Normal, "SuccessfulDelete", message);
         }
         Ok(())
@@ -254,19 +227,42 @@ impl MachineDeploymentReconciler {
 }
 
 /// MachineSets as they shall be.
-struct Plan {
-    current: Option<MachineSet>,
-    old: Vec<MachineSet>,
+pub(super) struct Plan {
+    /// Of the present template.
+    pub current: Option<MachineSet>,
+    /// All others.
+    pub old: Vec<MachineSet>,
 }
 
-fn reshaped(scope: &Scope, set: &MachineSet) -> MachineSet {
-    let mut wanted = set.clone();
-    let held = set.metadata.labels.as_ref().and_then(|held| held.get(labels::TEMPLATE_HASH));
-    // An adopted MachineSet has no hash of its own making: its shape is left alone.
-    if let Some(unique) = held {
-        shape(scope, &mut wanted, unique);
+/// New sizes of MachineSets by name.
+fn sizes(
+    scope: &Scope,
+    plan: &mut Plan,
+    is_paused: bool,
+    in_place: InPlace,
+) -> Result<BTreeMap<String, i32>, String> {
+    let deployment = &scope.deployment;
+    let current = match &plan.current {
+        Some(current) if !is_paused => current,
+        current => return Ok(paused::scale(deployment, current.as_ref(), &plan.old)),
+    };
+    let mut planner = Planner {
+        replicas: scope.replicas(),
+        limits: Limits::of(deployment),
+        current,
+        old: &mut plan.old,
+        intents: BTreeMap::new(),
+        in_place,
+    };
+    match strategy(deployment).map(|strategy| strategy.type_.as_str()) {
+        Some("RollingUpdate") => planner.plan_rolling_update(),
+        Some("OnDelete") => planner.plan_on_delete(),
+        other => {
+            let other = other.unwrap_or_default();
+            return Err(format!("unexpected deployment strategy type: {other}"));
+        }
     }
-    wanted
+    Ok(planner.intents)
 }
 
 fn disable_creation(set: &mut MachineSet, is_disabled: bool) {
@@ -292,143 +288,23 @@ fn set_revision(set: &mut MachineSet, wanted: i64) {
     annotations.insert(labels::REVISION.to_owned(), wanted.to_string());
 }
 
-fn status_of(set: &MachineSet) -> MachineSetStatus {
-    set.status.clone().unwrap_or_default()
-}
-
-fn wanted_of(set: &MachineSet) -> i32 {
-    set.spec.replicas.unwrap_or(0)
-}
-
-/// Machines that a set has or is about to have.
-fn size_of(set: &MachineSet) -> i32 {
-    wanted_of(set).max(status_of(set).replicas.unwrap_or(0))
-}
-
-fn available_of(set: &MachineSet) -> i32 {
-    status_of(set).available_replicas.unwrap_or(0)
-}
-
-/// Scales the current set up as far as the surge allows, and the old ones down as far as enough
-/// Machines stay available. OnDelete never scales old sets down below what they have.
-fn scale(scope: &Scope, plan: &mut Plan) {
-    let replicas = scope.replicas();
-    let limits = Limits::of(scope);
-    let is_on_delete = scope.strategy().is_some_and(|strategy| strategy.type_ == "OnDelete");
-    let Plan { current: Some(current), old } = plan else { return };
-    let have = wanted_of(current);
-    let total: i32 = size_of(current) + old.iter().map(size_of).sum::<i32>();
-    let max = replicas + limits.surge;
-    let wanted =
-        if have > replicas { replicas } else { have + (max - total).clamp(0, replicas - have) };
-    current.spec.replicas = Some(wanted);
-    if is_on_delete {
-        // Machines of old sets go when somebody deletes them; the sets shrink with them.
-        for set in old {
-            let left = status_of(set).replicas.unwrap_or(0).min(wanted_of(set));
-            set.spec.replicas = Some(left);
-        }
-        return;
-    }
-    scale_down_old(replicas - limits.unavailable, current, old);
-}
-
-fn scale_down_old(min_available: i32, current: &MachineSet, old: &mut [MachineSet]) {
-    old.sort_by_key(|set| {
-        (set.metadata.creation_timestamp.as_ref().map(|time| time.0), set.metadata.name.clone())
-    });
-    let total: i32 = wanted_of(current) + old.iter().map(wanted_of).sum::<i32>();
-    let current_unavailable = wanted_of(current) - available_of(current).min(wanted_of(current));
-    let mut budget = total - min_available - current_unavailable;
-    // Machines that serve nobody go first.
-    for set in old.iter_mut() {
-        let wanted = wanted_of(set);
-        let going = (wanted - available_of(set).min(wanted)).min(budget.max(0));
-        set.spec.replicas = Some(wanted - going);
-        budget -= going;
-    }
-    let available: i32 = available_of(current).min(wanted_of(current))
-        + old.iter().map(|set| available_of(set).min(wanted_of(set))).sum::<i32>();
-    let mut spare = (available - min_available).max(0);
-    for set in old.iter_mut() {
-        let going = wanted_of(set).min(spare);
-        set.spec.replicas = Some(wanted_of(set) - going);
-        spare -= going;
-    }
-}
-
-/// While rollouts are paused, scaling still works on the only set that has Machines.
-fn scale_paused(scope: &Scope, plan: &mut Plan) {
-    let replicas = scope.replicas();
-    let is_active = |set: &MachineSet| wanted_of(set) > 0;
-    let active = plan.current.iter().chain(&plan.old).filter(|set| is_active(set)).count();
-    let mut sets: Vec<&mut MachineSet> = plan.current.iter_mut().chain(&mut plan.old).collect();
-    match active {
-        0 => {
-            if let Some(first) = sets.first_mut() {
-                first.spec.replicas = Some(replicas);
-            }
-        }
-        1 => {
-            if let Some(only) = sets.into_iter().find(|set| is_active(set)) {
-                only.spec.replicas = Some(replicas);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Whether all wanted Machines are up to date and available, and no others are left.
+/// Whether all wanted Machines are up to date and available, no others are left, and the last
+/// reconcile has said so of the present spec.
 fn is_complete(scope: &Scope) -> bool {
     let sum = |count: fn(&MachineSetStatus) -> Option<i32>| -> i32 {
         scope.sets().iter().map(|set| count(&status_of(set)).unwrap_or(0)).sum()
     };
     let replicas = scope.replicas();
+    let observed = scope.deployment.status.as_ref().and_then(|status| status.observed_generation);
     sum(|status| status.up_to_date_replicas) == replicas
         && sum(|status| status.replicas) == replicas
         && sum(|status| status.available_replicas) == replicas
+        && observed >= scope.deployment.metadata.generation
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn set(replicas: i32, available: i32) -> MachineSet {
-        let mut set = MachineSet::default();
-        set.spec.replicas = Some(replicas);
-        let status = set.status.get_or_insert_default();
-        status.replicas = Some(replicas);
-        status.available_replicas = Some(available);
-        set
-    }
-
-    #[test]
-    fn percentages_round_surge_up_and_unavailable_down() {
-        let half = IntOrString::String("50%".into());
-        assert_eq!(scaled(Some(&half), 3, Rounding::Up), 2);
-        assert_eq!(scaled(Some(&half), 3, Rounding::Down), 1);
-        assert_eq!(scaled(Some(&IntOrString::Int(4)), 3, Rounding::Up), 4);
-    }
-
-    #[test]
-    fn old_machines_go_only_when_enough_new_ones_are_available() {
-        let mut old = [set(3, 3)];
-        scale_down_old(3, &set(1, 0), &mut old);
-        assert_eq!(wanted_of(&old[0]), 3);
-        let mut old = [set(3, 3)];
-        scale_down_old(3, &set(1, 1), &mut old);
-        assert_eq!(wanted_of(&old[0]), 2);
-        let mut old = [set(1, 1)];
-        scale_down_old(3, &set(3, 3), &mut old);
-        assert_eq!(wanted_of(&old[0]), 0);
-    }
-
-    #[test]
-    fn unavailable_old_machines_go_first() {
-        let mut old = [set(2, 2), set(2, 0)];
-        scale_down_old(2, &set(1, 1), &mut old);
-        assert_eq!(old.iter().map(wanted_of).collect::<Vec<_>>(), [1, 0]);
-    }
 
     #[test]
     fn a_revived_set_gets_the_next_revision_and_remembers_its_own() {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::Context;
-use crate::api::core::{
-    Cluster, Machine, MachineDeployment, MachineDeploymentStatus, MachineSet, RolloutStrategy,
-};
+use crate::api::core::{Cluster, Machine, MachineDeployment, MachineDeploymentStatus, MachineSet};
 use crate::client::ObjectKey;
 use crate::contract::selector;
 use crate::runtime::Outcome;
@@ -84,11 +82,6 @@ impl Scope {
     /// Wanted Machines; the webhook has set them.
     pub(super) fn replicas(&self) -> i32 {
         self.deployment.spec.replicas.unwrap_or(0)
-    }
-
-    /// Rollout strategy, if the spec has one.
-    pub(super) fn strategy(&self) -> Option<&RolloutStrategy> {
-        self.deployment.spec.rollout.as_ref().and_then(|rollout| rollout.strategy.as_ref())
     }
 
     /// When `spec.rollout.after` comes.

@@ -10,7 +10,7 @@ use super::super::externals::internal_error;
 use super::super::owned::{self, add, aggregate_versions};
 use super::super::{generation_after, v1beta1_status};
 use super::Scope;
-use super::rollout::Limits;
+use super::limits::{Limits, strategy};
 use crate::api::conditions::{V1Beta1Condition, V1Beta1Status};
 use crate::api::core::{MachineDeployment, MachineSet, MachineSetStatus};
 use crate::contract::conditions::v1beta1::SummaryOptions;
@@ -120,7 +120,7 @@ fn available(scope: &Scope) -> New {
         let message = "Waiting for status.availableReplicas set";
         return New::unknown(TYPE, "WaitingForAvailableReplicasSet", message);
     };
-    let required = replicas - Limits::of(scope).unavailable;
+    let required = replicas - Limits::of(&scope.deployment).unavailable;
     if available >= required {
         return New::yes(TYPE, "Available");
     }
@@ -128,7 +128,9 @@ fn available(scope: &Scope) -> New {
         return New::no(TYPE, "NotAvailable", "Deletion in progress");
     }
     let mut message = format!("{available} available replicas, at least {required} required");
-    if let Some(strategy) = scope.strategy().filter(|strategy| strategy.type_ == "RollingUpdate") {
+    if let Some(strategy) =
+        strategy(&scope.deployment).filter(|strategy| strategy.type_ == "RollingUpdate")
+    {
         let limits = strategy.rolling_update.as_ref();
         let limit = match limits.and_then(|limits| limits.max_unavailable.as_ref()) {
             Some(IntOrString::Int(number)) => number.to_string(),
@@ -272,7 +274,7 @@ fn set_v1beta1_counters(scope: &mut Scope, now: Timestamp) {
     let current = current.filter(|_| scope.current.is_some());
     let updated =
         current.and_then(|set| set.status.as_ref()).and_then(|status| status.replicas).unwrap_or(0);
-    let required = scope.replicas() - Limits::of(scope).unavailable;
+    let required = scope.replicas() - Limits::of(&scope.deployment).unavailable;
     let shown = scope.deployment.status.as_ref().and_then(|status| status.available_replicas);
     let minimum: V1Beta1Condition = if available >= required {
         v1beta1::yes("Available")

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use kube::core::ApiResource;
 use serde_json::Value;
 
-use super::machines::machine_labels;
-use super::{MachineSetReconciler, Scope, preflight};
+use super::machines::{desired_machine, handed_on};
+use super::{MachineSetReconciler, Scope};
 use crate::api::core::{ContractRef, Machine};
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::template::{CloneInput, clone_template};
-use crate::contract::{conditions, labels, machines, names, owners};
+use crate::contract::{conditions, machines, names, owners};
 use crate::machinery::gvk::split_api_version;
 use crate::runtime::{EventType, ReconcileError};
 
@@ -34,7 +34,14 @@ impl MachineSetReconciler {
         scope: &mut Scope,
         count: usize,
     ) -> Result<(), ReconcileError> {
-        scope.preflight = self.preflight(scope).await?;
+        match self.preflight(scope, "Scale up").await {
+            Ok(failures) => scope.preflight = failures,
+            Err(error) => {
+                scope.preflight = vec![error.to_string()];
+                scope.creation_failure = Some(("PreflightCheckFailed", error.to_string()));
+                return Err(error);
+            }
+        }
         if !scope.preflight.is_empty() {
             scope.creation_failure = Some(("PreflightCheckFailed", scope.preflight.join("; ")));
             return Ok(());
@@ -51,32 +58,16 @@ impl MachineSetReconciler {
         let infrastructure = self.template(scope, &spec.infrastructure_ref).await;
         let infrastructure = note(scope, "InfrastructureTemplateCloningFailed", infrastructure)?;
         for number in 0..count {
-            let machine = self.desired_machine(scope, number);
-            let machine = note(scope, "MachineCreationFailed", machine)?;
+            let name = self.free_name(scope, number);
+            let name = note(scope, "MachineCreationFailed", name)?;
+            let mut machine = desired_machine(scope, &handed_on(scope));
+            machine.metadata.name = Some(name);
             let made = self.create(scope, machine, bootstrap.as_ref(), &infrastructure).await?;
             let name = machines::name(&made);
             let message = format!("Created Machine {name:?}");
             self.recorder.event(&scope.set, EventType::Normal, "SuccessfulCreate", message);
         }
         Ok(())
-    }
-
-    async fn preflight(&self, scope: &Scope) -> Result<Vec<String>, ReconcileError> {
-        let Some(reference) = &scope.cluster.spec.control_plane_ref else { return Ok(Vec::new()) };
-        let namespace = &scope.key.namespace;
-        let Some(control_plane) = self.context.find(reference, namespace).await? else {
-            return Err(ReconcileError::Other(format!(
-                "failed to perform \"Scale up\": failed to perform preflight checks: failed to get ControlPlane {namespace}/{}",
-                reference.name
-            )));
-        };
-        let template = match &scope.set.spec.template.spec.bootstrap.config_ref {
-            Some(reference) => self.context.find(reference, namespace).await?,
-            None => None,
-        };
-        let annotations =
-            template.as_ref().and_then(|template| template.object.metadata.annotations.as_ref());
-        preflight::failures(&scope.set, &control_plane, annotations).map_err(ReconcileError::Other)
     }
 
     async fn template(
@@ -87,29 +78,13 @@ impl MachineSetReconciler {
         let kind = self.context.externals.kind(reference)?;
         let key = ObjectKey::new(scope.key.namespace.as_str(), reference.name.as_str());
         let object = self.context.client.get_dynamic(&kind.resource, &key).await?;
-        let object = object.ok_or_else(|| {
-            ReconcileError::Other(format!("failed to retrieve {} {key}: not found", reference.kind))
-        })?;
-        Ok(Template { reference: reference.clone(), object })
-    }
-
-    /// The Machine to make, without references to its objects.
-    fn desired_machine(&self, scope: &Scope, number: usize) -> Result<Machine, ReconcileError> {
-        let set = &scope.set;
-        let mut machine = Machine::default();
-        let metadata = &mut machine.metadata;
-        metadata.name = Some(self.free_name(scope, number)?);
-        metadata.namespace = Some(scope.key.namespace.clone());
-        metadata.owner_references = Some(vec![owners::controller_of(set)]);
-        metadata.finalizers = Some(vec![labels::MACHINE_FINALIZER.to_owned()]);
-        metadata.labels = Some(machine_labels(scope));
-        let annotations = &set.spec.template.metadata.annotations;
-        metadata.annotations = (!annotations.is_empty()).then(|| annotations.clone());
-        machine.spec = set.spec.template.spec.clone();
-        machine.spec.cluster_name.clone_from(&set.spec.cluster_name);
-        machine.spec.infrastructure_ref = ContractRef::default();
-        machine.spec.bootstrap.config_ref = None;
-        Ok(machine)
+        match object {
+            Some(object) => Ok(Template { reference: reference.clone(), object }),
+            None => {
+                let missing = self.context.externals.missing(reference, &key.namespace)?;
+                Err(ReconcileError::Other(missing))
+            }
+        }
     }
 
     /// A name that no Machine, nor any object named like one, has.
@@ -191,11 +166,11 @@ impl MachineSetReconciler {
         };
         machine.spec.infrastructure_ref = cloned.reference.clone();
         made.push(cloned);
-        let created = self.context.client.create(&machine).await.map_err(ReconcileError::from);
+        let created = self.context.set_applied.apply(&machine, None).await;
         if created.is_err() {
             self.take_back(scope, &made).await;
         }
-        note(scope, "MachineCreationFailed", created)
+        Ok(note(scope, "MachineCreationFailed", created)?.unwrap_or(machine))
     }
 
     async fn clone_of(
@@ -223,7 +198,7 @@ impl MachineSetReconciler {
             name: machines::name(machine).to_owned(),
         };
         let resource = self.context.externals.kind(&reference)?.resource.clone();
-        self.context.client.create_dynamic(&resource, &object).await?;
+        self.context.set_applied.client().apply(&resource, &object).await?;
         Ok(Cloned { resource, reference })
     }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::super::SET_MANAGER;
+use super::super::applied::HandedOn;
 use super::super::owned::elapsed;
 use super::scope::ReadyNodes;
 use super::{MachineSetReconciler, Scope};
-use crate::api::core::{ContractRef, Machine, MachineDeletion};
+use crate::api::core::{ContractRef, Machine, MachineTemplateSpec};
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::{labels, machines, names, owners, selector};
 use crate::runtime::{EventType, Patched, ReconcileError, patch_object};
@@ -52,17 +54,17 @@ impl MachineSetReconciler {
             .as_ref()
             .is_none_or(|owner| revision(&owner.metadata) == revision(&scope.set.metadata));
         match found {
-            Ok(false) if !scope.is_deleting() && is_current => Err(ReconcileError::Other(format!(
-                "failed to retrieve {} {}/{}: not found",
-                reference.kind, scope.key.namespace, reference.name
-            ))),
+            Ok(false) if !scope.is_deleting() && is_current => {
+                let missing = self.context.externals.missing(reference, &scope.key.namespace)?;
+                Err(ReconcileError::Other(missing))
+            }
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Reads the Machines of the set and adopts those that match and have no controller.
-    pub(super) async fn adopt_machines(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+    pub(super) async fn adopt_machines(&self, scope: &mut Scope) {
         let mut found = Vec::new();
         for machine in scope.candidates(&self.context) {
             if !selector::matches(&scope.set.spec.selector, machine.metadata.labels.as_ref()) {
@@ -90,7 +92,6 @@ impl MachineSetReconciler {
         found.sort_by(|a, b| machines::name(a).cmp(machines::name(b)));
         scope.ready_nodes = self.count_ready_nodes(scope, &found);
         scope.machines = Some(found);
-        Ok(())
     }
 
     fn count_ready_nodes(&self, scope: &Scope, machines: &[Arc<Machine>]) -> ReadyNodes {
@@ -113,24 +114,58 @@ impl MachineSetReconciler {
         counts
     }
 
-    /// Brings fields that change in place to Machines that exist: labels, annotations, timeouts,
-    /// readiness. Labels that leave the template stay on Machines.
+    /// Brings what changes in place to Machines that exist and to their objects: labels,
+    /// annotations, timeouts, readiness, taints. Labels and annotations that leave the template
+    /// leave the Machines.
     pub(super) async fn update_machines(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
-        let labels = machine_labels(scope);
-        let mut updated = Vec::with_capacity(scope.machines().len());
-        for machine in scope.machines() {
-            let wanted = updated_machine(scope, machine, &labels);
-            if wanted == **machine {
-                updated.push(machine.clone());
-                continue;
+        let handed_on = handed_on(scope);
+        let mut machines = scope.machines().to_vec();
+        let mut result = Ok(());
+        for machine in &mut machines {
+            if let Err(error) = self.update_machine(scope, machine, &handed_on).await {
+                result = Err(error);
+                break;
             }
-            let patched = patch_object(&self.context.client, &**machine, &wanted).await?;
-            updated.push(match patched {
-                Patched::Changed(machine) => Arc::new(machine.decode()?),
-                Patched::Unchanged => machine.clone(),
-            });
         }
-        scope.machines = Some(updated);
+        scope.machines = Some(machines);
+        result
+    }
+
+    async fn update_machine(
+        &self,
+        scope: &Scope,
+        machine: &mut Arc<Machine>,
+        handed_on: &HandedOn,
+    ) -> Result<(), ReconcileError> {
+        let context = &self.context;
+        if machines::is_deleting(machine) {
+            // Only what matters for the way out.
+            let mut wanted = (**machine).clone();
+            set_in_place(&scope.set.spec.template, &mut wanted);
+            let deletion = wanted.spec.deletion.get_or_insert_default();
+            // The webhook's default: nothing to patch if the template says nothing.
+            deletion.node_deletion_timeout_seconds.get_or_insert(10);
+            if let Patched::Changed(answer) =
+                patch_object(&context.client, &**machine, &wanted).await?
+            {
+                *machine = Arc::new(answer.decode()?);
+            }
+            return Ok(());
+        }
+        let wanted = existing_machine(scope, machine, handed_on);
+        if let Some(applied) = context.set_applied.apply(&wanted, Some(&**machine)).await? {
+            *machine = Arc::new(applied);
+        }
+        let namespace = &scope.key.namespace;
+        let spec = &machine.spec;
+        let references =
+            std::iter::once(&spec.infrastructure_ref).chain(&spec.bootstrap.config_ref);
+        for reference in references {
+            let external = context.externals.need(&context.client, reference, namespace).await?;
+            if !external.object.is_deleting() {
+                context.set_metadata.hand_on(&external, handed_on, SET_MANAGER).await?;
+            }
+        }
         Ok(())
     }
 
@@ -157,45 +192,55 @@ fn ready_since(node: &Node) -> Option<jiff::Timestamp> {
     Some(ready.last_transition_time.as_ref().map_or(jiff::Timestamp::UNIX_EPOCH, |time| time.0))
 }
 
-/// Labels of the set's Machines.
-pub(super) fn machine_labels(scope: &Scope) -> std::collections::BTreeMap<String, String> {
-    let mut wanted = scope.set.spec.template.metadata.labels.clone();
+/// Labels and annotations of the set's Machines and of their objects.
+pub(super) fn handed_on(scope: &Scope) -> HandedOn {
+    let template = &scope.set.spec.template.metadata;
+    let mut wanted = template.labels.clone();
     wanted.insert(labels::SET_NAME.to_owned(), names::label_value(&scope.key.name));
     let held = scope.set.metadata.labels.as_ref();
     if let Some(deployment) = held.and_then(|held| held.get(labels::DEPLOYMENT_NAME)) {
         wanted.insert(labels::DEPLOYMENT_NAME.to_owned(), deployment.clone());
     }
+    HandedOn { labels: wanted, annotations: template.annotations.clone() }
+}
+
+/// A Machine as the set wants it, without a name and without references to its objects.
+pub(super) fn desired_machine(scope: &Scope, handed_on: &HandedOn) -> Machine {
+    let set = &scope.set;
+    let mut machine = Machine::default();
+    let metadata = &mut machine.metadata;
+    metadata.namespace = Some(scope.key.namespace.clone());
+    metadata.owner_references = Some(vec![owners::controller_of(set)]);
+    metadata.finalizers = Some(vec![labels::MACHINE_FINALIZER.to_owned()]);
+    metadata.labels = Some(handed_on.labels.clone());
+    let annotations = &handed_on.annotations;
+    metadata.annotations = (!annotations.is_empty()).then(|| annotations.clone());
+    machine.spec = set.spec.template.spec.clone();
+    machine.spec.cluster_name.clone_from(&set.spec.cluster_name);
+    machine.spec.infrastructure_ref = ContractRef::default();
+    machine.spec.bootstrap.config_ref = None;
+    machine
+}
+
+/// A Machine that exists, as the set wants it: what needs a new Machine stays as it is.
+pub(super) fn existing_machine(scope: &Scope, held: &Machine, handed_on: &HandedOn) -> Machine {
+    let mut wanted = desired_machine(scope, handed_on);
+    wanted.metadata.name.clone_from(&held.metadata.name);
+    wanted.metadata.uid.clone_from(&held.metadata.uid);
+    wanted.metadata.finalizers.clone_from(&held.metadata.finalizers);
+    super::super::ensure_finalizer(&mut wanted.metadata, labels::MACHINE_FINALIZER);
+    wanted.spec.bootstrap.config_ref.clone_from(&held.spec.bootstrap.config_ref);
+    wanted.spec.infrastructure_ref.clone_from(&held.spec.infrastructure_ref);
+    wanted.spec.version.clone_from(&held.spec.version);
+    wanted.spec.failure_domain.clone_from(&held.spec.failure_domain);
     wanted
 }
 
-/// A Machine with the fields that the template changes in place.
-fn updated_machine(
-    scope: &Scope,
-    machine: &Machine,
-    wanted_labels: &std::collections::BTreeMap<String, String>,
-) -> Machine {
-    let template = &scope.set.spec.template;
-    let mut wanted = machine.clone();
-    let limits = template.spec.deletion.clone().unwrap_or_default();
-    let deletion = MachineDeletion {
-        // The webhook's default: nothing to patch if the template says nothing.
-        node_deletion_timeout_seconds: limits.node_deletion_timeout_seconds.or(Some(10)),
-        ..limits
-    };
-    wanted.spec.deletion = Some(deletion);
-    wanted.spec.readiness_gates.clone_from(&template.spec.readiness_gates);
-    wanted.spec.min_ready_seconds = template.spec.min_ready_seconds;
-    wanted.spec.taints.clone_from(&template.spec.taints);
-    if machines::is_deleting(machine) {
-        return wanted;
-    }
-    let metadata = &mut wanted.metadata;
-    let held = metadata.labels.get_or_insert_with(Default::default);
-    held.extend(wanted_labels.iter().map(|(key, value)| (key.clone(), value.clone())));
-    if !template.metadata.annotations.is_empty() {
-        let held = metadata.annotations.get_or_insert_with(Default::default);
-        let wanted = template.metadata.annotations.iter();
-        held.extend(wanted.map(|(key, value)| (key.clone(), value.clone())));
-    }
-    wanted
+/// Fields that change in place, other than labels and annotations.
+fn set_in_place(template: &MachineTemplateSpec, machine: &mut Machine) {
+    let spec = &mut machine.spec;
+    spec.readiness_gates.clone_from(&template.spec.readiness_gates);
+    spec.min_ready_seconds = template.spec.min_ready_seconds;
+    spec.taints.clone_from(&template.spec.taints);
+    spec.deletion.clone_from(&template.spec.deletion);
 }

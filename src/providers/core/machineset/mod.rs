@@ -1,13 +1,16 @@
 //! Reconciles MachineSets. (CAPI v1.14: core/reconcilers/machineset)
 
 mod create;
+mod in_place;
 mod machines;
 mod preflight;
+mod remediation;
 mod scale;
 mod scope;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Context, GROUP, index};
 use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
@@ -21,18 +24,34 @@ use crate::runtime::{
 
 use scope::Scope;
 
+/// How long a MachineSet waits before it looks at what only the v1beta1 conditions of a Machine
+/// say. They pass through states within moments that upstream's MachineSets, which look at most
+/// once a second, never see.
+const OLDER_NEWS_DELAY: Duration = Duration::from_secs(1);
+
 /// Adds the MachineSet controller with its watches.
 pub(super) fn add(manager: &Manager, context: &Arc<Context>) {
     let reconciler = Arc::new(MachineSetReconciler {
         context: context.clone(),
         recorder: manager.recorder("machineset-controller"),
     });
-    let of_machine = context.sets.clone();
+    let (of_machine, of_machine_later) = (context.sets.clone(), context.sets.clone());
     let of_cluster = context.sets.clone();
     let of_deployment = context.sets.clone();
     let controller = Controller::new("machineset", reconciler)
         .for_kind(&context.sets)
-        .watches(&context.machines, move |change| machine_to_sets(&of_machine, change))
+        .watches(&context.machines, move |change| {
+            if super::owned::is_older_change(change) {
+                return Vec::new();
+            }
+            machine_to_sets(&of_machine, change)
+        })
+        .watches_after(OLDER_NEWS_DELAY, &context.machines, &context.clock, move |change| {
+            if !super::owned::is_older_change(change) {
+                return Vec::new();
+            }
+            machine_to_sets(&of_machine_later, change)
+        })
         .watches(&context.clusters, move |change| cluster_to_sets(&of_cluster, change))
         .watches(&context.deployments, move |change: &Change<MachineDeployment>| {
             let deployment = ObjectKey::of(&**change.object()).to_string();
@@ -55,7 +74,16 @@ fn machine_to_sets(sets: &Informer<MachineSet>, change: &Change<Machine>) -> Vec
     if !super::owned::is_shown_change(change) {
         return Vec::new();
     }
-    let machine = change.object();
+    let mut found = sets_of(sets, change.object());
+    if let Some(old) = change.old.as_ref().filter(|_| change.new.is_some()) {
+        // A Machine that was handed over is missed by the set that it came from.
+        let before = sets_of(sets, old);
+        found.extend(before.into_iter().filter(|set| !found.contains(set)).collect::<Vec<_>>());
+    }
+    found
+}
+
+fn sets_of(sets: &Informer<MachineSet>, machine: &Machine) -> Vec<ObjectKey> {
     let namespace = machine.metadata.namespace.as_deref().unwrap_or_default();
     if let Some(owner) = owners::controlling(&machine.metadata) {
         return match owners::controller(&machine.metadata, GROUP, "MachineSet") {
@@ -88,7 +116,8 @@ fn cluster_to_sets(sets: &Informer<MachineSet>, change: &Change<Cluster>) -> Vec
     keys(&sets.by_index(index::CLUSTER, &cluster))
 }
 
-/// MachineSets whose template appeared or went, or whose control plane changed version.
+/// MachineSets whose template appeared, went or changed owners, or whose control plane changed
+/// version.
 fn external_to_sets(
     clusters: &Informer<Cluster>,
     sets: &Informer<MachineSet>,
@@ -99,12 +128,15 @@ fn external_to_sets(
         let status = &object.status;
         (object.spec.version.clone(), status.version.clone(), status.versions.clone())
     };
-    let (is_new_or_gone, is_other_version) = match (&change.old, &change.new) {
-        (Some(old), Some(new)) => (false, versions(old) != versions(new)),
+    let (is_template_news, is_other_version) = match (&change.old, &change.new) {
+        (Some(old), Some(new)) => {
+            let owners = [old, new].map(|object| &object.metadata.owner_references);
+            (owners[0] != owners[1], versions(old) != versions(new))
+        }
         (None, _) | (_, None) => (true, true),
     };
     let mut found = Vec::new();
-    if is_new_or_gone {
+    if is_template_news {
         found.extend(keys(&sets.by_index(index::EXTERNAL, object)));
     }
     if is_other_version {
@@ -148,16 +180,30 @@ impl Reconciler for MachineSetReconciler {
 }
 
 impl MachineSetReconciler {
+    /// All phases run even if one fails, so that a missing template does not stop the rest.
     async fn phases(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+        if let Some(name) = scope.lost_deployment() {
+            // Its appearance wakes the MachineSet.
+            return Err(ReconcileError::Other(format!(
+                "failed to retrieve owner MachineDeployment for MachineSet {}: \
+                 machinedeployments.{GROUP} {name:?} not found",
+                scope.key
+            )));
+        }
         adopt(scope);
         let templates = self.own_templates(scope).await;
-        self.adopt_machines(scope).await?;
+        self.adopt_machines(scope).await;
         if scope.is_deleting() {
-            return self.reconcile_delete(scope).await;
+            return templates.and(self.reconcile_delete(scope).await);
         }
-        templates?;
-        self.update_machines(scope).await?;
-        self.reconcile_replicas(scope).await
+        let remediated = self.remediate(scope).await;
+        let updated = self.update_machines(scope).await;
+        let started = match &updated {
+            Ok(()) => self.start_updates(scope).await,
+            Err(_) => Ok(()),
+        };
+        let scaled = self.reconcile_replicas(scope).await;
+        templates.and(remediated).and(updated).and(started).and(scaled)
     }
 }
 

@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use super::{MachineSetReconciler, Scope};
+use super::{MachineSetReconciler, Scope, in_place};
 use crate::api::core::Machine;
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::conditions;
 use crate::contract::{labels, machines};
+use crate::extensions::pending;
 use crate::runtime::{EventType, ReconcileError};
 
 impl MachineSetReconciler {
     /// Makes or deletes Machines until their number is right.
     pub(super) async fn reconcile_replicas(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+        self.clean_up(scope).await?;
         let Some(wanted) = scope.set.spec.replicas else {
             return Err(ReconcileError::Other(format!(
                 "the Replicas field in Spec for MachineSet {} is nil, this should not be allowed",
@@ -29,7 +31,41 @@ impl MachineSetReconciler {
             }
             return self.create_machines(scope, wanted - present).await;
         }
-        self.delete_machines(scope, present - wanted).await
+        let uncounted = in_place::unacknowledged(scope);
+        let surplus = present.saturating_sub(uncounted + wanted);
+        if surplus == 0 {
+            return Ok(());
+        }
+        let targets = in_place::listed(scope, labels::MOVE_MACHINES_TO);
+        match targets.first() {
+            Some(target) => self.move_machines(scope, target, surplus).await,
+            None => self.delete_machines(scope, surplus).await,
+        }
+    }
+
+    /// Deletes objects that were made for a Machine which could not be made.
+    async fn clean_up(&self, scope: &Scope) -> Result<(), ReconcileError> {
+        let spec = &scope.set.spec.template.spec;
+        let templates = std::iter::once(&spec.infrastructure_ref).chain(&spec.bootstrap.config_ref);
+        for template in templates.filter(|template| !template.name.is_empty()) {
+            for external in self.context.externals.left_with_set(template, scope.uid())? {
+                let name = external.object.name();
+                let is_used = scope.machines().iter().any(|machine| {
+                    let spec = &machine.spec;
+                    let references =
+                        std::iter::once(&spec.infrastructure_ref).chain(&spec.bootstrap.config_ref);
+                    references.into_iter().any(|reference| reference.name == name)
+                });
+                if !is_used {
+                    external.delete(&self.context.client).await.map_err(|error| {
+                        ReconcileError::Other(format!(
+                            "failed to cleanup orphaned objects: {error}"
+                        ))
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn delete_machines(&self, scope: &Scope, count: usize) -> Result<(), ReconcileError> {
@@ -49,14 +85,14 @@ impl MachineSetReconciler {
 
 /// `spec.deletion.order`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     Random,
     Newest,
     Oldest,
 }
 
 impl Order {
-    fn of(text: &str) -> Result<Self, ReconcileError> {
+    pub(super) fn of(text: &str) -> Result<Self, ReconcileError> {
         match text {
             "" | "Random" => Ok(Self::Random),
             "Newest" => Ok(Self::Newest),
@@ -68,25 +104,27 @@ impl Order {
     }
 }
 
-/// Machines in the order in which they go: those already going, those marked for it, unhealthy
-/// ones, the others in the asked order; equal ones by name.
-fn deletion_order(machines: &[Arc<Machine>], order: Order) -> Vec<Arc<Machine>> {
+/// Machines in the order in which they go: those already going, those marked for it, those being
+/// updated in place, unhealthy ones, the others in the asked order; equal ones by name.
+pub(super) fn deletion_order(machines: &[Arc<Machine>], order: Order) -> Vec<Arc<Machine>> {
     let rank = |machine: &Machine| {
         if machines::is_deleting(machine) {
             0
         } else if labels::has_annotation(&machine.metadata, labels::DELETE_MACHINE) {
             1
-        } else if !is_healthy(machine) {
+        } else if pending::is_update_in_progress(&machine.metadata) {
             2
-        } else {
+        } else if !is_healthy(machine) {
             3
+        } else {
+            4
         }
     };
     let created = |machine: &Machine| {
         let time = machine.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let second = time.map_or(0, jiff::Timestamp::as_second);
         match order {
-            _ if rank(machine) < 3 => 0,
+            _ if rank(machine) < 4 => 0,
             Order::Random => 0,
             Order::Oldest => second,
             Order::Newest => second.saturating_neg(),

@@ -46,12 +46,21 @@ pub(super) struct ReadyNodes {
 impl Scope {
     /// Reads what the caches know.
     pub(super) fn read(context: &Context, set: &MachineSet, cluster: Arc<Cluster>) -> Self {
-        let key = ObjectKey::of(set);
-        let name = set.metadata.labels.as_ref().and_then(|held| held.get(labels::DEPLOYMENT_NAME));
-        let deployment = name.and_then(|name| context.deployments.get(&key.namespace, name));
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let name = deployment_name(set);
+        let deployment = name.and_then(|name| context.deployments.get(namespace, name));
+        Self::of(set, cluster, deployment)
+    }
+
+    /// A scope with nothing found out yet.
+    pub(super) fn of(
+        set: &MachineSet,
+        cluster: Arc<Cluster>,
+        deployment: Option<Arc<MachineDeployment>>,
+    ) -> Self {
         Self {
             set: set.clone(),
-            key,
+            key: ObjectKey::of(set),
             cluster_key: ObjectKey::of(&*cluster),
             cluster,
             deployment,
@@ -62,6 +71,11 @@ impl Scope {
             preflight: Vec::new(),
             creation_failure: None,
         }
+    }
+
+    /// The MachineDeployment that the set says it belongs to, if that does not exist.
+    pub(super) fn lost_deployment(&self) -> Option<&str> {
+        deployment_name(&self.set).filter(|_| self.deployment.is_none())
     }
 
     /// The status to write.
@@ -91,4 +105,8 @@ impl Scope {
         found.extend(context.machines.by_index(index::CONTROLLER, &orphans));
         found
     }
+}
+
+fn deployment_name(set: &MachineSet) -> Option<&str> {
+    set.metadata.labels.as_ref()?.get(labels::DEPLOYMENT_NAME).map(String::as_str)
 }

@@ -10,6 +10,7 @@ use crate::api::core::{Machine, MachineSet};
 use crate::contract::conditions::v1beta1::{Source, SummaryOptions};
 use crate::contract::conditions::{New, set, set_v1beta1, v1beta1};
 use crate::contract::{machines, paused, selector};
+use crate::extensions::pending;
 
 /// Sets only the Paused condition: a paused MachineSet says nothing else.
 pub(super) fn set_paused(scope: &mut Scope, now: Timestamp) {
@@ -44,10 +45,14 @@ fn count(machines: &[std::sync::Arc<Machine>], claim: impl Fn(&Machine) -> bool)
 fn set_counters(scope: &mut Scope) {
     let Some(machines) = scope.machines.clone() else { return };
     let status = scope.status();
+    // What is being updated in place counts as none of these, whatever its conditions still say.
+    let settled = |claim: fn(&Machine) -> bool| {
+        count(&machines, |it| claim(it) && !pending::is_update_in_progress(&it.metadata))
+    };
     status.replicas = count(&machines, |_| true);
-    status.ready_replicas = count(&machines, machines::is_ready);
-    status.available_replicas = count(&machines, machines::is_available);
-    status.up_to_date_replicas = count(&machines, machines::is_up_to_date);
+    status.ready_replicas = settled(machines::is_ready);
+    status.available_replicas = settled(machines::is_available);
+    status.up_to_date_replicas = settled(machines::is_up_to_date);
     status.versions = owned::versions(&machines);
 }
 

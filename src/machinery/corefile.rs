@@ -67,33 +67,42 @@ const VERSIONS: [CoreDnsVersion; 56] = [
 ];
 
 /// Major, minor and patch.
-pub(super) type CoreDnsVersion = (u64, u64, u64);
+pub type CoreDnsVersion = (u64, u64, u64);
 
 /// Whether a Corefile of this version can be migrated at all.
-pub(super) fn is_known(version: CoreDnsVersion) -> bool {
+pub fn is_known(version: CoreDnsVersion) -> bool {
     VERSIONS.contains(&version)
+}
+
+/// Whether there is a way from one version up to another.
+///
+/// # Errors
+/// The library's messages: an unknown version, a way back. (corefile-migration: ValidUpMigration)
+pub fn check_way(from: CoreDnsVersion, to: CoreDnsVersion) -> Result<(), String> {
+    way(from, to).map(drop)
+}
+
+fn way(from: CoreDnsVersion, to: CoreDnsVersion) -> Result<(usize, usize), String> {
+    let show = |(major, minor, patch): CoreDnsVersion| format!("{major}.{minor}.{patch}");
+    let Some(start) = VERSIONS.iter().position(|version| *version == from) else {
+        return Err(format!("start version '{}' not supported", show(from)));
+    };
+    let end = VERSIONS.iter().position(|version| *version == to).filter(|end| *end > start);
+    match end {
+        Some(end) => Ok((start, end)),
+        None => Err(format!("cannot migrate up to '{}' from '{}'", show(to), show(from))),
+    }
 }
 
 /// The Corefile for version `to` made from one for version `from`.
 ///
 /// # Errors
 /// The library's messages: an unknown version, a way back, a Corefile that cannot be migrated.
-pub(super) fn migrate(
-    from: CoreDnsVersion,
-    to: CoreDnsVersion,
-    text: &str,
-) -> Result<String, String> {
+pub fn migrate(from: CoreDnsVersion, to: CoreDnsVersion, text: &str) -> Result<String, String> {
     if from == to {
         return Ok(text.to_owned());
     }
-    let show = |(major, minor, patch): CoreDnsVersion| format!("{major}.{minor}.{patch}");
-    let Some(start) = VERSIONS.iter().position(|version| *version == from) else {
-        return Err(format!("start version '{}' not supported", show(from)));
-    };
-    let end = VERSIONS.iter().position(|version| *version == to).filter(|end| *end > start);
-    let Some(end) = end else {
-        return Err(format!("cannot migrate up to '{}' from '{}'", show(to), show(from)));
-    };
+    let (start, end) = way(from, to)?;
     let mut servers = parse(text)?;
     for version in &VERSIONS[start + 1..=end] {
         step(*version, &mut servers)?;

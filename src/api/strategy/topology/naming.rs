@@ -1,0 +1,69 @@
+//! Templates of names in classes. (CAPI v1.14: core/webhooks/admission/clusterclass.go,
+//! internal/topology/names)
+
+use serde_json::{Value, json};
+
+use crate::api::topology::{ClusterClass, NamingTemplate};
+use crate::machinery::gotemplate::{Options, Template};
+use crate::machinery::names;
+use crate::machinery::status::{Cause, quote};
+
+/// Longest name; longer ones are cut and get a random end.
+const NAME_MAX: usize = 63;
+const CUT: usize = 58;
+/// Stands for what is drawn when a name is made.
+const RANDOM: &str = "bcdfg";
+
+/// Checks all templates of a class with names that Clusters might have.
+pub(super) fn validate(class: &ClusterClass) -> Vec<Cause> {
+    let spec = &class.spec;
+    let mut causes = Vec::new();
+    let mut check = |naming: &NamingTemplate, what: &str, path: String, extra: Value| {
+        if !naming.template.is_empty() {
+            causes.extend(validate_one(&naming.template, what, &path, extra));
+        }
+    };
+    let path = "spec.infrastructure.naming.template".to_owned();
+    check(&spec.infrastructure.naming, "InfraCluster", path, json!({}));
+    let path = "spec.controlPlane.naming.template".to_owned();
+    check(&spec.control_plane.naming, "ControlPlane", path, json!({}));
+    for one in &spec.workers.machine_deployments {
+        let path = format!("spec.workers.machineDeployments[{}].naming.template", one.class);
+        let extra = json!({"machineDeployment": {"topologyName": "mdtopology"}});
+        check(&one.naming, "MachineDeployment", path, extra);
+    }
+    for one in &spec.workers.machine_pools {
+        let path = format!("spec.workers.machinePools[{}].naming.template", one.class);
+        let extra = json!({"machinePool": {"topologyName": "mptopology"}});
+        check(&one.naming, "MachinePool", path, extra);
+    }
+    causes
+}
+
+fn validate_one(template: &str, what: &str, path: &str, mut data: Value) -> Vec<Cause> {
+    data["cluster"] = json!({"name": "cluster"});
+    data["random"] = json!(RANDOM);
+    match generate(template, &data) {
+        Err(error) => {
+            let detail = format!("invalid {what} name template: {error}");
+            vec![Cause::invalid(path, &json!(template), &detail)]
+        }
+        Ok(name) => {
+            let errors = names::check_subdomain(&name).into_iter();
+            errors.map(|error| Cause::invalid(path, &json!(template), &error)).collect()
+        }
+    }
+}
+
+fn generate(template: &str, data: &Value) -> Result<String, String> {
+    let options = Options { has_sprig: false, requires_keys: true };
+    let parsed = Template::parse_with("template name generator", template, options)
+        .map_err(|error| format!("parsing template {}: {error}", quote(template)))?;
+    let mut name = parsed.execute(data).map_err(|error| format!("rendering template: {error}"))?;
+    if name.len() > NAME_MAX {
+        let cut = (0..=CUT).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+        name.truncate(cut);
+        name.push_str(RANDOM);
+    }
+    Ok(name)
+}

@@ -1,0 +1,174 @@
+//! What of a cluster can be scaled, upgraded and rolled out: its control plane and
+//! MachineDeployments, or their entries in the topology.
+
+use serde_json::{Value, json};
+
+use super::connection::request_failed;
+use super::error::{CliError, Exit};
+use super::resources::{Kind, Served};
+use super::wait::Awaited;
+use crate::client::Client;
+use crate::describe::Reference;
+
+/// A cluster as a command changes it.
+pub(super) struct Members {
+    pub(super) cluster_kind: Kind,
+    pub(super) cluster: Value,
+    pub(super) control_plane: Option<(Kind, Value)>,
+    pub(super) deployment_kind: Kind,
+    pub(super) deployments: Vec<Value>,
+    pub(super) namespace: String,
+}
+
+impl Members {
+    /// Reads them.
+    pub(super) async fn read(
+        client: &Client,
+        served: &Served,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Self, CliError> {
+        let cluster_kind = served.find("clusters.cluster.x-k8s.io")?.clone();
+        let cluster = cluster_kind.require(client, namespace, name).await?;
+        let deployment_kind = served.find("machinedeployments.cluster.x-k8s.io")?.clone();
+        let selector = format!("cluster.x-k8s.io/cluster-name={name}");
+        let deployments = deployment_kind.list(client, namespace, &selector).await?;
+        let control_plane = match Reference::of(&cluster["spec"]["controlPlaneRef"]) {
+            Some(reference) => {
+                let kind = served.find(&format!("{}.{}", reference.kind, reference.group))?;
+                let object = kind.get(client, namespace, &reference.name).await?;
+                object.map(|object| (kind.clone(), object))
+            }
+            None => None,
+        };
+        let namespace = namespace.to_owned();
+        Ok(Self { cluster_kind, cluster, control_plane, deployment_kind, deployments, namespace })
+    }
+
+    /// Whether a ClusterClass decides about control plane and MachineDeployments.
+    pub(super) fn has_topology(&self) -> bool {
+        self.cluster["spec"]["topology"].is_object()
+    }
+
+    /// Name of the cluster.
+    pub(super) fn name(&self) -> &str {
+        name(&self.cluster)
+    }
+
+    /// The control plane.
+    ///
+    /// # Errors
+    /// `E030` if the cluster has none.
+    pub(super) fn control_plane(&self) -> Result<&(Kind, Value), CliError> {
+        self.control_plane.as_ref().ok_or_else(|| {
+            let message = format!("cluster {:?} has no control plane", self.name());
+            CliError::new("E030", Exit::NotFound, message)
+        })
+    }
+
+    /// The MachineDeployment of a name (its entry's name in a topology, too), or the only one.
+    ///
+    /// # Errors
+    /// `E030` if there is none, `E002` if it is not clear which one is meant.
+    pub(super) fn deployment(&self, wanted: Option<&str>) -> Result<&Value, CliError> {
+        let is_wanted = |deployment: &&Value| {
+            let topology_name =
+                &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
+            wanted.is_none_or(|wanted| name(deployment) == wanted || topology_name == wanted)
+        };
+        let found: Vec<&Value> = self.deployments.iter().filter(is_wanted).collect();
+        let names = || self.deployments.iter().map(name).collect::<Vec<_>>().join(", ");
+        match (found.as_slice(), wanted) {
+            ([one], _) => Ok(one),
+            ([], None) => {
+                let message = format!("cluster {:?} has no MachineDeployment", self.name());
+                Err(CliError::new("E030", Exit::NotFound, message))
+            }
+            ([], Some(wanted)) => {
+                let message =
+                    format!("cluster {:?} has no MachineDeployment {wanted:?}", self.name());
+                Err(CliError::new("E030", Exit::NotFound, message)
+                    .note(format!("it has {}", names())))
+            }
+            ([..], _) => {
+                let message = format!("cluster {:?} has several MachineDeployments", self.name());
+                Err(CliError::new("E002", Exit::Usage, message)
+                    .note(names())
+                    .hint("--md NAME                    says which one"))
+            }
+        }
+    }
+
+    /// Patches an object, or its entry in the topology; answers the object that will follow.
+    pub(super) async fn patch(
+        &self,
+        client: &Client,
+        kind: &Kind,
+        object: &Value,
+        patch: Value,
+    ) -> Result<(), CliError> {
+        let path = kind.object_path(&self.namespace, name(object));
+        client.merge_patch_json(&path, &patch).await.map(|_| ()).map_err(|error| {
+            request_failed(&format!("change {} {:?}", kind.singular, name(object)), &error)
+        })
+    }
+
+    /// Patches the Cluster's topology. Lists in it are replaced as a whole, so the patch says which
+    /// version of the object it is about.
+    pub(super) async fn patch_topology(
+        &self,
+        client: &Client,
+        topology: Value,
+    ) -> Result<(), CliError> {
+        let patch = json!({
+            "metadata": {"resourceVersion": self.cluster["metadata"]["resourceVersion"]},
+            "spec": {"topology": topology},
+        });
+        self.patch(client, &self.cluster_kind, &self.cluster, patch).await
+    }
+
+    /// `spec.topology.workers` with another number of replicas for the entry of a MachineDeployment.
+    pub(super) fn workers_with(&self, deployment: &Value, replicas: u32) -> Value {
+        let entry = &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
+        let mut list = self.cluster["spec"]["topology"]["workers"]["machineDeployments"].clone();
+        for item in list.as_array_mut().into_iter().flatten() {
+            if &item["name"] == entry && item.is_object() {
+                item["replicas"] = replicas.into();
+            }
+        }
+        json!({"machineDeployments": list})
+    }
+
+    /// An object of the cluster, to be waited for.
+    pub(super) fn awaited(&self, kind: &Kind, object: &Value) -> Awaited {
+        Awaited {
+            kind: kind.clone(),
+            namespace: self.namespace.clone(),
+            name: name(object).to_owned(),
+        }
+    }
+}
+
+/// Name of an object.
+pub(super) fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Whether all replicas of an object are there, ready and of the latest template; if not, what is.
+pub(super) fn is_settled(object: Option<&Value>) -> Result<(), String> {
+    let Some(object) = object else { return Err("it does not exist".to_owned()) };
+    let (spec, status) = (&object["spec"], &object["status"]);
+    let desired = spec["replicas"].as_i64().unwrap_or(1);
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    if status["observedGeneration"].as_i64().unwrap_or_default()
+        < object["metadata"]["generation"].as_i64().unwrap_or_default()
+    {
+        return Err("the change was not seen yet".to_owned());
+    }
+    let (all, ready, fresh) =
+        (count("replicas"), count("readyReplicas"), count("upToDateReplicas"));
+    if (all, ready, fresh) == (desired, desired, desired) {
+        return Ok(());
+    }
+    Err(format!("{desired} machines wanted, {all} there, {ready} ready, {fresh} up to date"))
+}
