@@ -2,9 +2,10 @@
 //!
 //! `conditions.table` has the condition types and reasons that v1.14's API packages name, one
 //! line a type: family, kind (after a slash who sets them on it), types, `=`, reasons; and why
-//! some are never set. A reason counts as set if its text and its type's text are string literals
-//! in the sources of the reconcilers that the kind has. The page is made from both, so that a new
-//! reason in the sources, or one that is gone, fails here until the page is written again.
+//! some are never set (with `!` at its end: the text is there, but for another type). A reason
+//! counts as set if its text and its type's text are string literals in the sources of the
+//! reconcilers that the kind has. The page is made from both, so that a new reason in the sources,
+//! or one that is gone, fails here until the page is written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
