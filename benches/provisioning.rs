@@ -13,6 +13,9 @@ use capim::clock::{Clock, Seed};
 use capim::playground::sample::{SampleCluster, Startup};
 use capim::playground::{Config, Playground};
 use serde_json::{Value, json};
+use usage::{Usage, rounded};
+
+mod usage;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -152,43 +155,4 @@ fn writes_by_resource(counts: &Counts, size: usize) -> Value {
     sums.into_iter()
         .map(|(name, count)| (name, json!(rounded(count as f64 / size as f64))))
         .collect()
-}
-
-/// What the process has used so far.
-struct Usage {
-    elapsed: f64,
-    cpu: f64,
-    resident_mib: f64,
-    peak_mib: f64,
-}
-
-impl Usage {
-    fn now(clock: &Clock) -> Self {
-        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
-        let mib = |field: &str| {
-            let line = status.lines().find(|line| line.starts_with(field)).expect("known field");
-            let kib: f64 = line
-                .split_whitespace()
-                .nth(1)
-                .and_then(|number| number.parse().ok())
-                .expect("a number");
-            rounded(kib / 1024.0)
-        };
-        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().expect("stat has fields").split_whitespace().collect();
-        let ticks: f64 =
-            fields[11].parse::<f64>().expect("utime") + fields[12].parse::<f64>().expect("stime");
-        Self {
-            elapsed: clock.elapsed().as_secs_f64(),
-            // The kernel counts in hundredths of a second.
-            cpu: ticks / 100.0,
-            resident_mib: mib("VmRSS:"),
-            peak_mib: mib("VmHWM:"),
-        }
-    }
-}
-
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }

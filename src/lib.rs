@@ -3,6 +3,7 @@
 //! The crate is organised in rooms; `ARCHITECTURE.md` holds the map, the table of who may import
 //! whom, and the invariants. Rooms appear here in build order: a room only knows rooms above it.
 
+pub mod acts;
 pub mod api;
 pub mod apiserver;
 pub mod cli;

@@ -30,6 +30,7 @@ use crate::machinery::definition::{
     Origin, ResourceDefinition, ScalePaths, Serving, Strategy, Subresources,
 };
 use crate::machinery::schema::Schema;
+use crate::machinery::status::Cause;
 
 const MAPS: &str = "/api/v1/namespaces/a/configmaps";
 const WIDGETS: &str = "/apis/example.com/v1/namespaces/a/widgets";
@@ -69,7 +70,16 @@ fn widget(version: &str) -> ResourceDefinition {
             }),
         },
         selectable_fields: vec!["spec.color".into()],
-        strategy: Strategy::default(),
+        strategy: Strategy {
+            validate: Some(|new, old| {
+                let is_refused = old.is_some() && new["spec"]["size"] == 13;
+                is_refused
+                    .then(|| Cause::invalid("spec.size", &json!(13), "unlucky"))
+                    .into_iter()
+                    .collect()
+            }),
+            ..Strategy::default()
+        },
         serving: Serving::default(),
     }
 }
@@ -371,6 +381,21 @@ async fn status_and_spec_are_written_apart() {
     assert_eq!(object["metadata"]["generation"], 2);
     assert_eq!(harness.get(&status).await.ok(), object);
     assert_eq!(harness.delete(&status, Value::Null).await.code, 405);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_of_a_kind_are_not_those_of_its_subresources() {
+    let harness = Harness::new().await;
+    let body = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"},
+        "spec": {"size": 13}});
+    harness.post(WIDGETS, body).await.ok();
+    let path = format!("{WIDGETS}/w");
+    let refused = harness.merge(&path, json!({"spec": {"color": "red"}})).await;
+    assert_eq!(refused.code, 422);
+    let status = harness.merge(&format!("{path}/status"), json!({"status": {"x": 1}})).await.ok();
+    assert_eq!(status["status"]["x"], 1);
+    let scaled = harness.merge(&format!("{path}/scale"), json!({"spec": {"replicas": 3}})).await;
+    assert_eq!(scaled.ok()["spec"]["replicas"], 3);
 }
 
 #[tokio::test(start_paused = true)]

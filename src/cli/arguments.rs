@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::config::Config;
+use super::dashboard::Look;
 use super::get::Get;
+use super::kubeconfig::KubeconfigArguments;
 use super::verbs::Verb;
+pub(super) use crate::acts::parse_control_planes;
 use crate::playground::{Provider, Selection, ServiceUrl};
 
 /// A developer playground for Cluster API in one executable.
@@ -15,9 +19,23 @@ use crate::playground::{Provider, Selection, ServiceUrl};
 #[command(name = "capim", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Try `capim up`, then in a second terminal `capim create cluster demo`.")]
 pub struct Arguments {
-    /// What to do.
+    /// Which playground: several can run beside each other.
+    #[arg(
+        short = 'i',
+        long,
+        global = true,
+        env = "CAPIM_INSTANCE",
+        value_name = "NAME",
+        default_value = super::instance::DEFAULT,
+        value_parser = super::instance::parse_name
+    )]
+    pub instance: String,
+    /// File of settings, in place of the one in ~/.config/capim.
+    #[arg(long, global = true, env = "CAPIM_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; without it `capim attach` if exactly one playground runs, and else this help.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The verbs.
@@ -45,6 +63,8 @@ pub enum Command {
     /// Verbs beyond starting a playground and filling it.
     #[command(flatten)]
     Verb(Verb),
+    /// Show settings, where they come from, and where files are.
+    Config(Config),
     /// Print the versions of capim and of what it emulates.
     Version,
 }
@@ -106,25 +126,47 @@ pub struct Examples {
 #[derive(Debug, Args)]
 #[command(after_help = UP_EXAMPLES)]
 pub struct Up {
+    /// Run in the background: return when it is ready. `capim attach` shows it, `capim down` ends it.
+    #[arg(short = 'd', long, conflicts_with_all = ["headless", "command"])]
+    pub detach: bool,
     /// No dashboard: report in lines on stderr, also on a terminal.
-    #[arg(long)]
+    #[arg(long, env = "CAPIM_HEADLESS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub headless: bool,
+    /// Sample clusters to create at start: demo-1, demo-2, ...
+    #[arg(short = 'c', long, env = "CAPIM_CLUSTERS", value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    pub clusters: u32,
+    /// Control plane machines of each sample cluster.
+    #[arg(long, env = "CAPIM_CP", value_name = "N", default_value_t = 1, value_parser = parse_control_planes)]
+    pub cp: u32,
+    /// Worker machines of each sample cluster.
+    #[arg(long, env = "CAPIM_WORKERS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub workers: u32,
+    /// Kubernetes version of the sample clusters' machines.
+    #[arg(long, env = "CAPIM_K8S_VERSION", value_name = "VERSION", default_value = crate::playground::KUBERNETES_VERSION)]
+    pub k8s_version: String,
+    /// Machines of sample clusters start at once.
+    #[arg(long)]
+    pub instant: bool,
     /// Apply manifests when the API is ready: a file, a directory, or `-` for stdin (repeatable).
     #[arg(short = 'f', long = "file", value_name = "FILE|DIR|-")]
     pub files: Vec<PathBuf>,
     /// What to wait for before the command runs: the API, or every cluster Available with all its
-    /// machines Running.
-    #[arg(long, value_enum, default_value_t = WaitFor::Ready)]
-    pub wait: WaitFor,
+    /// machines Running. Default: clusters with both --detach and --clusters, ready otherwise.
+    #[arg(long, value_enum, env = "CAPIM_WAIT")]
+    pub wait: Option<WaitFor>,
     /// How long to wait, e.g. 90s or 5m.
-    #[arg(long, default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, env = "CAPIM_TIMEOUT", default_value = "5m", value_parser = parse_duration)]
     pub timeout: Duration,
     /// Seed of all randomness; the same seed and inputs give the same run. Random if absent.
     #[arg(long, env = "CAPIM_SEED")]
     pub seed: Option<u64>,
-    /// Port of the management API; 0 takes any free one. Default: 7443, or the next free one.
+    /// Port of the management API; 0 takes any free one. Default: the instance's last one; for a new
+    /// instance 7443, or the next free one.
     #[arg(long, env = "CAPIM_API_PORT", value_name = "PORT")]
     pub api_port: Option<u16>,
+    /// Take 7443 or the next free port, whatever it was last time.
+    #[arg(long, conflicts_with = "api_port")]
+    pub forget_ports: bool,
     /// Ports of the workload clusters' API servers.
     #[arg(long, env = "CAPIM_WORKLOAD_PORTS", default_value = "20000-29999", value_name = "A-B", value_parser = parse_ports)]
     pub workload_ports: PortRange,
@@ -150,9 +192,18 @@ pub struct Up {
     /// manager's --webhook-cert-dir. Default: webhook-certs in capim's state directory.
     #[arg(long, value_name = "DIR", requires = "webhooks")]
     pub webhook_cert_dir: Option<PathBuf>,
-    /// Where the management kubeconfig is written (mode 0600). Default: capim's state directory.
+    /// Where the management kubeconfig is written (mode 0600). Default: the instance's directory.
     #[arg(long, env = "CAPIM_KUBECONFIG", value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
+    /// Add it to ~/.kube/config for as long as the playground runs.
+    #[arg(long)]
+    pub merge: bool,
+    /// Make its context the current one there.
+    #[arg(long, requires = "merge")]
+    pub switch: bool,
+    /// How the dashboard looks.
+    #[command(flatten)]
+    pub look: Look,
     /// Run this command with KUBECONFIG set, stop afterwards and exit with its code.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -162,6 +213,7 @@ pub struct Up {
 const UP_EXAMPLES: &str = "\
 Examples:
   capim up                                     playground and dashboard
+  capim up -d -c 3                             in the background, with three clusters
   capim up -f clusters/ --wait clusters -- ./test.sh
                                                run a command against it, in CI
   capim up --external kubeadm-control-plane    you run that controller, e.g. in a debugger
@@ -325,12 +377,25 @@ pub enum CreateKind {
 
 /// `capim create cluster`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  capim create cluster demo --workers 3 --wait
+  capim create cluster -c 200 --cp 3 --workers 10 --instant
+  capim create cluster prod --class in-memory --set 'vmStartup=5s'
+  capim create cluster demo --dry-run > demo.yaml")]
 pub struct CreateCluster {
-    /// Name of the cluster; with --count the names are NAME-1, NAME-2, ...
-    pub name: String,
+    /// Name of the cluster (default: demo); with --count the names are NAME-1, NAME-2, ... (default:
+    /// scale-1, ...).
+    pub name: Option<String>,
     /// Number of clusters.
     #[arg(short = 'c', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub count: u32,
+    /// A ClusterClass of the playground, e.g. one of `capim examples`.
+    #[arg(long, value_name = "NAME", conflicts_with = "instant")]
+    pub class: Option<String>,
+    /// Value of one of the class's variables, as YAML; VARIABLE.FIELD for a part (repeatable).
+    #[arg(long, value_name = "VARIABLE=VALUE", requires = "class")]
+    pub set: Vec<String>,
     /// Control plane machines of each cluster.
     #[arg(long, default_value_t = 1, value_parser = parse_control_planes)]
     pub cp: u32,
@@ -419,16 +484,6 @@ pub struct DeleteCluster {
     pub target: Target,
 }
 
-/// `capim kubeconfig`.
-#[derive(Debug, Args)]
-pub struct KubeconfigArguments {
-    /// Workload cluster; without it the management API.
-    pub cluster: Option<String>,
-    /// Which playground, and where in it.
-    #[command(flatten)]
-    pub target: Target,
-}
-
 /// `capim apiserver`.
 #[derive(Debug, Args)]
 pub struct Apiserver {
@@ -472,16 +527,6 @@ fn parse_ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
-pub(super) fn parse_control_planes(text: &str) -> Result<u32, String> {
-    let count: u32 = text.parse().map_err(|error| format!("{error}"))?;
-    if count.is_multiple_of(2) || count > 9 {
-        return Err(
-            "etcd needs an odd number of control plane machines: 1, 3, 5, 7 or 9".to_owned()
-        );
-    }
-    Ok(count)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -506,7 +551,7 @@ mod tests {
             "get",
             "-A",
         ]);
-        let Command::Up(up) = arguments.command else { panic!("not up") };
+        let Some(Command::Up(up)) = arguments.command else { panic!("not up") };
         assert_eq!(up.command, ["kubectl", "get", "-A"]);
         assert_eq!(up.files, [PathBuf::from("a.yaml")]);
     }
@@ -524,7 +569,7 @@ mod tests {
         let parse = |words: &[&str]| {
             let arguments = Arguments::try_parse_from(["capim", "up"].iter().chain(words));
             arguments.map(|arguments| match arguments.command {
-                Command::Up(up) => up.selection().external(),
+                Some(Command::Up(up)) => up.selection().external(),
                 other => panic!("{other:?}"),
             })
         };
@@ -551,11 +596,5 @@ mod tests {
         for bad in ["", "https://a", "a:1", "0.0.0.0", "a..b", "a_b", "::"] {
             assert!(parse_host(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn control_plane_counts_are_odd() {
-        assert_eq!(parse_control_planes("3"), Ok(3));
-        assert!(parse_control_planes("2").is_err());
     }
 }

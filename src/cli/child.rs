@@ -11,7 +11,9 @@ pub(super) async fn run(
     kubeconfig: &Path,
     url: &str,
 ) -> Result<ExitCode, CliError> {
-    run_with(command, kubeconfig, &[("CAPIM_API", url.to_owned())]).await
+    let instance = super::instance::Instance::chosen().name().to_owned();
+    let variables = [("CAPIM_API", url.to_owned()), ("CAPIM_INSTANCE", instance)];
+    run_with(command, kubeconfig, &variables).await
 }
 
 /// The same with other variables.

@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::error::CliError;
-use super::resources::{Kind, Served};
+use crate::acts::{Kind, Served};
 use crate::client::Client;
 use crate::describe::{Reference, Sources};
 

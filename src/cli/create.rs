@@ -5,96 +5,92 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::arguments::{CreateCluster, ManifestFormat};
-use super::connection::{connect, request_failed};
-use super::error::{CliError, Exit};
+use super::connection::connect;
+use super::create_topology;
+use super::error::CliError;
 use super::output;
+use super::progress::Progress;
 use super::report;
-use crate::api::core::Cluster;
-use crate::client::{Client, ObjectKey};
+use crate::acts;
+use crate::acts::sample::{SampleCluster, Startup};
+use crate::client::ObjectKey;
 use crate::clock::Clock;
-use crate::playground::sample::{SampleCluster, Startup};
-use crate::playground::{Applier, Manifest, Readiness};
+use crate::playground::Readiness;
 
 pub(super) async fn run(create: CreateCluster) -> Result<ExitCode, CliError> {
-    let samples = samples(&create);
-    if create.dry_run {
-        print_manifests(&samples, create.output)?;
+    let names = names(&create);
+    // Only a class has to be looked up where it is.
+    let client = match create.dry_run && create.class.is_none() {
+        true => None,
+        false => Some(connect(&create.target).await?),
+    };
+    let clusters = match (&create.class, &client) {
+        (Some(class), Some(client)) => {
+            let clusters = create_topology::clusters(client, &create, class, &names).await?;
+            clusters.into_iter().map(|cluster| vec![cluster]).collect()
+        }
+        _ => samples(&create, &names).iter().map(SampleCluster::manifests).collect::<Vec<_>>(),
+    };
+    let Some(client) = client.filter(|_| !create.dry_run) else {
+        print_manifests(&clusters.concat(), create.output)?;
         return Ok(ExitCode::SUCCESS);
-    }
-    let client = connect(&create.target).await?;
-    refuse_existing(&client, &samples).await?;
-    let applier = Applier::discover(&client).await.map_err(CliError::other)?;
-    for sample in &samples {
-        applier
-            .apply(&sample.namespace, &manifests(sample))
-            .await
-            .map_err(|error| CliError::other(error).hint("nothing of this cluster was created"))?;
-        output::write(format!(
-            "cluster {:?} created in namespace {:?}\n",
-            sample.name, sample.namespace
-        ))?;
-    }
+    };
+    let namespace = &create.target.namespace;
+    let clock = Clock::wall();
+    let mut progress = Progress::new("created", clock.clone());
+    let (mut count, total) = (0, names.len());
+    acts::refuse_existing(&client, namespace, &names).await?;
+    let batch = names.iter().cloned().zip(clusters).collect();
+    acts::create(&client, namespace, batch, |name| {
+        output::write(format!("cluster {name:?} created in namespace {namespace:?}\n"))?;
+        count += 1;
+        if total > 1 {
+            progress.set(count, total);
+        }
+        Ok(())
+    })
+    .await?;
+    drop(progress);
     if create.wait {
-        let clock = Clock::wall();
         let watched = report::WatchedClusters::start(client, clock.clone()).await;
-        let names = samples
-            .iter()
-            .map(|sample| ObjectKey::new(&*sample.namespace, &*sample.name))
-            .collect();
-        let waited = Readiness::new(watched.clusters(), watched.machines(), clock)
-            .only(names)
-            .wait(create.timeout)
-            .await;
+        let keys = names.iter().map(|name| ObjectKey::new(&**namespace, &**name)).collect();
+        let readiness =
+            Readiness::new(watched.clusters(), watched.machines(), clock.clone()).only(keys);
+        let mut progress = Progress::new("ready", clock.clone());
+        let waited = report::wait(&readiness, create.timeout, &clock, &mut progress).await;
+        drop(progress);
         watched.stop().await;
         waited.map_err(|error| report::timed_out(&error))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn samples(create: &CreateCluster) -> Vec<SampleCluster> {
+/// One name, or numbered ones.
+fn names(create: &CreateCluster) -> Vec<String> {
+    match (&create.name, create.count) {
+        (Some(name), 1) => vec![name.clone()],
+        (None, 1) => vec!["demo".to_owned()],
+        (name, count) => {
+            let name = name.as_deref().unwrap_or("scale");
+            (1..=count).map(|number| format!("{name}-{number}")).collect()
+        }
+    }
+}
+
+fn samples(create: &CreateCluster, names: &[String]) -> Vec<SampleCluster> {
     let startup = if create.instant { Startup::instant() } else { Startup::in_memory() };
-    let sample = |name: String| SampleCluster {
-        name,
+    let sample = |name: &String| SampleCluster {
+        name: name.clone(),
         namespace: create.target.namespace.clone(),
         control_planes: create.cp,
         workers: create.workers,
         version: create.k8s_version.clone(),
         startup: startup.clone(),
     };
-    if create.count == 1 {
-        return vec![sample(create.name.clone())];
-    }
-    (1..=create.count).map(|number| sample(format!("{}-{number}", create.name))).collect()
+    names.iter().map(sample).collect()
 }
 
-fn manifests(sample: &SampleCluster) -> Vec<Manifest> {
-    let wrap = |(index, object)| Manifest {
-        object,
-        file: format!("cluster {}", sample.name),
-        document: index + 1,
-    };
-    sample.manifests().into_iter().enumerate().map(wrap).collect()
-}
-
-async fn refuse_existing(client: &Client, samples: &[SampleCluster]) -> Result<(), CliError> {
-    for sample in samples {
-        let key = ObjectKey::new(&*sample.namespace, &*sample.name);
-        let existing: Option<Cluster> = client
-            .get(&key)
-            .await
-            .map_err(|error| request_failed("look for the cluster", &error))?;
-        if existing.is_some() {
-            let message =
-                format!("cluster {:?} exists in namespace {:?}", sample.name, sample.namespace);
-            return Err(CliError::new("E031", Exit::Conflict, message)
-                .hint(format!("capim delete cluster {}", sample.name)));
-        }
-    }
-    Ok(())
-}
-
-fn print_manifests(samples: &[SampleCluster], format: ManifestFormat) -> Result<(), CliError> {
-    let objects: Vec<Value> = samples.iter().flat_map(SampleCluster::manifests).collect();
+fn print_manifests(objects: &[Value], format: ManifestFormat) -> Result<(), CliError> {
     match format {
         ManifestFormat::Json => {
             let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});

@@ -11,8 +11,8 @@ use super::collect;
 use super::connection::connect;
 use super::error::{CliError, Exit};
 use super::output;
-use super::resources::Served;
 use super::table::{self, Color, Look};
+use crate::acts::Served;
 use crate::clock::Clock;
 use crate::describe::{
     Cell, Family, HEADERS, HEADERS_V1BETA1, MESSAGE_WIDTH, Options, Row, Tree, rows,

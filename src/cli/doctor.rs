@@ -13,11 +13,12 @@ use serde_json::Value;
 use super::arguments::Target;
 use super::connection::{connect, kubeconfig_path};
 use super::error::{CliError, Exit};
+use super::instance::Instance;
 use super::output;
 use super::table;
 use super::up::FILES_MIN;
 use crate::clock::Clock;
-use crate::playground::{KUBERNETES_VERSION, raise_file_limit, state_directory};
+use crate::playground::{KUBERNETES_VERSION, make_private_directory, raise_file_limit};
 
 /// `capim doctor`.
 #[derive(Debug, Args)]
@@ -140,9 +141,9 @@ fn files() -> Finding {
 }
 
 fn state() -> Finding {
-    let directory = state_directory();
+    let directory = Instance::chosen().directory();
     let probe = directory.join(format!(".doctor.{}", std::process::id()));
-    let tried = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&probe, ""));
+    let tried = make_private_directory(&directory).and_then(|()| std::fs::write(&probe, ""));
     let _ = std::fs::remove_file(&probe);
     match tried {
         Ok(()) => finding(Verdict::Ok, "state directory", directory.display().to_string()),

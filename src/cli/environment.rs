@@ -8,10 +8,11 @@ use clap::{Args, ValueEnum};
 use super::arguments::Target;
 use super::child;
 use super::connection::{connect, kubeconfig_path};
-use super::error::{CliError, Exit};
+use super::error::CliError;
+use super::instance::Instance;
 use super::kubeconfig;
 use super::output;
-use crate::playground::{state_directory, write_private};
+use crate::acts::kubeconfig_of;
 
 /// `capim env`.
 #[derive(Debug, Args)]
@@ -98,7 +99,8 @@ pub(super) async fn exec(exec: Exec) -> Result<ExitCode, CliError> {
 
 async fn run(command: &[String], path: &Path, cluster: Option<&str>) -> Result<ExitCode, CliError> {
     let name = cluster.unwrap_or_default().to_owned();
-    child::run_with(command, path, &[("CAPIM_CLUSTER", name)]).await
+    let instance = Instance::chosen().name().to_owned();
+    child::run_with(command, path, &[("CAPIM_CLUSTER", name), ("CAPIM_INSTANCE", instance)]).await
 }
 
 /// The file that KUBECONFIG is to name: the playground's, or a private copy of a cluster's.
@@ -108,16 +110,13 @@ async fn path(target: &Target, cluster: Option<&str>) -> Result<PathBuf, CliErro
     let Some(cluster) = cluster else {
         return Ok(std::path::absolute(&path).unwrap_or(path));
     };
-    let content = kubeconfig::of_cluster(&client, &target.namespace, cluster).await?;
-    let content = String::from_utf8(content).map_err(CliError::other)?;
-    // The names have passed the server, so they are no paths.
-    let file = format!("{}.{cluster}.kubeconfig", target.namespace);
-    let path = state_directory().join("workload").join(file);
-    write_private(&path, &content).map_err(|error| {
-        let message = format!("failed to write {}: {error}", path.display());
-        CliError::new("E013", Exit::Environment, message)
-    })?;
-    Ok(path)
+    let content = kubeconfig_of(&client, &target.namespace, cluster).await?;
+    kubeconfig::keep(&target.namespace, cluster, &content)
+}
+
+/// `export KUBECONFIG=...` with a newline.
+pub(super) fn export_line(path: &str) -> String {
+    line(Syntax::Sh, path)
 }
 
 fn line(syntax: Syntax, path: &str) -> String {

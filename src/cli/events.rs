@@ -12,8 +12,8 @@ use super::collect;
 use super::connection::{connect, request_failed};
 use super::error::{CliError, Exit};
 use super::output;
-use super::resources::{Kind, Served, encoded};
 use super::table;
+use crate::acts::{Kind, Served, encoded};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::tui::text::{age, one_line};
@@ -69,10 +69,7 @@ struct Filter {
 
 impl Filter {
     fn wants(&self, event: &Value) -> bool {
-        let involved = &event["involvedObject"];
-        let text = |field: &str| involved[field].as_str().unwrap_or_default().to_owned();
-        let known =
-            self.objects.as_ref().is_none_or(|all| all.contains(&(text("kind"), text("name"))));
+        let known = self.objects.as_ref().is_none_or(|all| all.contains(&involved(event)));
         known && (!self.warnings || event["type"] == "Warning")
     }
 }
@@ -108,12 +105,14 @@ pub(super) async fn run(events: Events) -> Result<ExitCode, CliError> {
         }
         EventsFormat::Ndjson => {
             for event in &items {
-                output::write(format!("{event}\n"))?;
+                output::write(output::json_line(event))?;
             }
         }
     }
     if events.watch {
-        follow(&client, kind, namespace, version, &filter, events.output).await?;
+        let cluster = events.object.as_deref().filter(|typed| !typed.contains('/'));
+        let followed = Followed { filter, cluster, served: &served, strangers: BTreeSet::new() };
+        follow(&client, kind, namespace, version, followed, events.output).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -140,12 +139,63 @@ async fn objects(
     Ok(all.map(|object| (text(&object["kind"]), text(&object["metadata"]["name"]))).collect())
 }
 
+/// Most objects that are remembered not to belong to the cluster.
+const STRANGERS_MAX: usize = 10_000;
+
+/// What is wanted of the events to come. Objects that come later may belong to the cluster, too.
+struct Followed<'a> {
+    filter: Filter,
+    cluster: Option<&'a str>,
+    served: &'a Served,
+    strangers: BTreeSet<(String, String)>,
+}
+
+impl Followed<'_> {
+    async fn wants(&mut self, client: &Client, event: &Value) -> bool {
+        if self.filter.wants(event) {
+            return true;
+        }
+        let (Some(cluster), Some(objects)) = (self.cluster, &self.filter.objects) else {
+            return false;
+        };
+        let key = involved(event);
+        if objects.contains(&key) || self.strangers.contains(&key) {
+            return false;
+        }
+        let belongs = self.belongs(client, event, cluster).await;
+        if belongs && let Some(objects) = &mut self.filter.objects {
+            objects.insert(key);
+        } else if self.strangers.len() < STRANGERS_MAX {
+            self.strangers.insert(key);
+        }
+        belongs && self.filter.wants(event)
+    }
+
+    /// Whether the object that an event is about has the cluster's label.
+    async fn belongs(&self, client: &Client, event: &Value, cluster: &str) -> bool {
+        let about = &event["involvedObject"];
+        let text = |field: &str| about[field].as_str().unwrap_or_default();
+        let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let Ok(kind) = self.served.find(&format!("{}.{group}", text("kind"))) else { return false };
+        let object = kind.get(client, text("namespace"), text("name")).await.ok().flatten();
+        object
+            .is_some_and(|it| it["metadata"]["labels"]["cluster.x-k8s.io/cluster-name"] == cluster)
+    }
+}
+
+/// Kind and name of the object that an event is about.
+fn involved(event: &Value) -> (String, String) {
+    let about = &event["involvedObject"];
+    let text = |field: &str| about[field].as_str().unwrap_or_default().to_owned();
+    (text("kind"), text("name"))
+}
+
 async fn follow(
     client: &Client,
     kind: &Kind,
     namespace: &str,
     version: String,
-    filter: &Filter,
+    mut followed: Followed<'_>,
     format: EventsFormat,
 ) -> Result<(), CliError> {
     let path = format!("{}?watch=1&resourceVersion={}", kind.path(namespace), encoded(&version));
@@ -158,12 +208,13 @@ async fn follow(
     while let Some(event) = events.next().await {
         let event = event.map_err(|error| ended(format!(": {error}")))?;
         let object = &event["object"];
-        if !matches!(event["type"].as_str(), Some("ADDED" | "MODIFIED")) || !filter.wants(object) {
+        let is_new = matches!(event["type"].as_str(), Some("ADDED" | "MODIFIED"));
+        if !is_new || !followed.wants(client, object).await {
             continue;
         }
         let text = match format {
             EventsFormat::Table => table::plain(&[], &[row(object)]),
-            EventsFormat::Json | EventsFormat::Ndjson => format!("{object}\n"),
+            EventsFormat::Json | EventsFormat::Ndjson => output::json_line(object),
         };
         if !output::is_read(text)? {
             return Ok(());

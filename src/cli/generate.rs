@@ -17,13 +17,26 @@ use crate::playground;
 
 /// Longest template that is read.
 const TEMPLATE_MAX: u64 = 16 << 20;
-/// Kinds without a namespace that templates contain.
-const CLUSTER_WIDE: [&str; 5] = [
-    "Namespace",
+/// Kinds without a namespace. (CAPI v1.14: cmd/clusterctl/internal/util/objs.go; ExtensionConfig
+/// besides)
+const CLUSTER_WIDE: [&str; 17] = [
+    "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
     "ExtensionConfig",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PodSecurityPolicy",
+    "PriorityClass",
+    "RuntimeClass",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
 ];
 
 /// `capim generate`.
@@ -127,13 +140,17 @@ fn read(from: &Path) -> Result<String, CliError> {
         };
         CliError::new("E001", exit, message)
     };
+    // One byte more tells a template that is too long.
     let read = if from.as_os_str() == "-" {
-        std::io::stdin().lock().take(TEMPLATE_MAX).read_to_string(&mut text)
+        std::io::stdin().lock().take(TEMPLATE_MAX + 1).read_to_string(&mut text)
     } else {
         let file = std::fs::File::open(from).map_err(failed)?;
-        file.take(TEMPLATE_MAX).read_to_string(&mut text)
+        file.take(TEMPLATE_MAX + 1).read_to_string(&mut text)
     };
     read.map_err(failed)?;
+    if text.len() as u64 > TEMPLATE_MAX {
+        return Err(usage(format!("the template {} is larger than 16 MiB", from.display())));
+    }
     Ok(text)
 }
 
@@ -203,7 +220,8 @@ fn listed(variables: &BTreeMap<String, Option<String>>) -> String {
         text.push_str("\nOptional Variables:\n");
         let width = optional.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, default) in optional {
-            text.push_str(&format!("  - {name:width$}  (defaults to {default})\n"));
+            let space = " ".repeat(width - name.chars().count());
+            text.push_str(&format!("  - {name}{space}  (defaults to {default})\n"));
         }
     }
     text.push('\n');
@@ -213,6 +231,14 @@ fn listed(variables: &BTreeMap<String, Option<String>>) -> String {
 /// Puts an object into the namespace of the cluster.
 fn in_namespace(mut object: Value, namespace: &str) -> Value {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    if matches!(kind.as_str(), "ClusterRoleBinding" | "RoleBinding") {
+        let subjects = object.get_mut("subjects").and_then(Value::as_array_mut);
+        for subject in subjects.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if subject.get("namespace").is_some_and(|held| held != "") {
+                subject.insert("namespace".to_owned(), namespace.into());
+            }
+        }
+    }
     let field = match kind.as_str() {
         "Namespace" => "name",
         kind if CLUSTER_WIDE.contains(&kind) => return object,

@@ -2,6 +2,7 @@
 //! rows, other kinds and `-o wide` the server's tables.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -12,8 +13,9 @@ use super::describe::usage;
 use super::error::{CliError, Exit};
 use super::get_rows::{self, Shown};
 use super::output;
-use super::resources::{Kind, Served, encoded};
+use crate::acts::{Kind, Served, encoded};
 use crate::client::{Client, ClientError};
+use crate::clock::Clock;
 use crate::tui::text::natural;
 
 /// `capim get`.
@@ -65,6 +67,9 @@ pub enum GetFormat {
     /// An object a line; with --watch an event a line.
     Ndjson,
 }
+
+/// Between two watches of which the first told nothing.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -211,7 +216,7 @@ async fn show(
         GetFormat::Name => output::write(names(question.kind, &items))?,
         GetFormat::Ndjson => {
             for item in items {
-                output::write(line(&question.kind.typed(item))?)?;
+                output::write(output::json_line(&question.kind.typed(item)))?;
             }
         }
         GetFormat::Json | GetFormat::Yaml => {
@@ -228,10 +233,6 @@ fn names(kind: &Kind, objects: &[Value]) -> String {
         format!("{}/{}\n", kind.full_name(), crate::tui::text::printable(name))
     };
     objects.iter().map(name).collect()
-}
-
-fn line(value: &Value) -> Result<String, CliError> {
-    Ok(serde_json::to_string(value).map_err(CliError::other)? + "\n")
 }
 
 fn write_objects(objects: Vec<Value>, format: GetFormat, single: bool) -> Result<(), CliError> {
@@ -265,8 +266,10 @@ async fn follow(
                 .hint("is the playground still running? capim get clusters")
         };
         let mut events = client.watch_as(&question.watch(&version), accept).await.map_err(ended)?;
+        let mut told = false;
         while let Some(event) = events.next().await {
             let mut event = event.map_err(ended)?;
+            told = true;
             let rows = if is_table { event["object"]["rows"].as_array() } else { None };
             let object = match rows.and_then(|rows| rows.first()) {
                 Some(row) => row["object"].clone(),
@@ -286,7 +289,7 @@ async fn follow(
                 _ => {}
             }
             let text = match format {
-                GetFormat::Ndjson => line(&event)?,
+                GetFormat::Ndjson => output::json_line(&event),
                 GetFormat::Name => names(question.kind, &[object]),
                 _ if is_table => {
                     let table = event["object"].take();
@@ -301,6 +304,9 @@ async fn follow(
             if !output::is_read(&text)? {
                 return Ok(());
             }
+        }
+        if !told {
+            Clock::wall().sleep(PAUSE).await;
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::get::Question;
-use super::resources::Kind;
 use super::table;
+use crate::acts::Kind;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
 use crate::clock::Clock;

@@ -1,48 +1,171 @@
-//! `capim kubeconfig`.
+//! `capim kubeconfig`: of the management API and of workload clusters, printed, written or merged.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use k8s_openapi::api::core::v1::Secret;
+use clap::Args;
 
-use super::arguments::KubeconfigArguments;
+use super::arguments::Target;
 use super::connection::{connect, kubeconfig_path, request_failed};
 use super::error::{CliError, Exit};
+use super::instance::{Instance, unusable};
+use super::merged::{self, Current};
 use super::output;
-use crate::client::{Client, ObjectKey};
-use crate::contract::secrets::Purpose;
+use crate::acts::kubeconfig_of;
+use crate::api::core::Cluster;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::playground::write_private;
+
+/// From so many contexts on, kubectl becomes slow.
+const CONTEXTS_MANY: usize = 50;
+
+/// `capim kubeconfig`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  capim kubeconfig demo > demo.kubeconfig
+  go run . --kubeconfig \"$(capim kubeconfig --path)\"
+  capim kubeconfig --merge --switch    adds context capim to ~/.kube/config; `capim down` removes it
+  capim kubeconfig --all --dir kubeconfigs/")]
+pub struct KubeconfigArguments {
+    /// Workload cluster; without it the management API.
+    pub cluster: Option<String>,
+    /// Print the path of the file instead of its content.
+    #[arg(long, conflicts_with_all = ["merge", "write"])]
+    pub path: bool,
+    /// Write it to a file (mode 0600).
+    #[arg(long, value_name = "FILE", conflicts_with = "merge")]
+    pub write: Option<PathBuf>,
+    /// Add it to ~/.kube/config; `capim down` removes what was added.
+    #[arg(long)]
+    pub merge: bool,
+    /// Make its context the current one there.
+    #[arg(long, requires = "merge")]
+    pub switch: bool,
+    /// Remove all that was added.
+    #[arg(long, conflicts_with_all = ["merge", "write", "path", "cluster", "all"])]
+    pub unmerge: bool,
+    /// Another file than ~/.kube/config.
+    #[arg(long, value_name = "FILE", requires = "merge")]
+    pub into: Option<PathBuf>,
+    /// All workload clusters of the namespace.
+    #[arg(long, conflicts_with_all = ["cluster", "path", "write", "switch"])]
+    pub all: bool,
+    /// Where --all writes a file for each cluster.
+    #[arg(long, value_name = "DIR", requires = "all")]
+    pub dir: Option<PathBuf>,
+    /// Which playground, and where in it.
+    #[command(flatten)]
+    pub target: Target,
+}
 
 pub(super) async fn run(arguments: KubeconfigArguments) -> Result<ExitCode, CliError> {
+    let (instance, clock) = (Instance::chosen(), Clock::wall());
+    if arguments.unmerge {
+        merged::remove(&instance, &clock).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let client = connect(&arguments.target).await?;
-    let content = match &arguments.cluster {
-        None => {
-            let path = kubeconfig_path(&arguments.target);
-            std::fs::read(&path).map_err(|error| {
-                CliError::other(format!("failed to read {}: {error}", path.display()))
-            })?
-        }
-        Some(cluster) => of_cluster(&client, &arguments.target.namespace, cluster).await?,
+    if arguments.all {
+        return all(&arguments, &client, &clock).await;
+    }
+    let path = kubeconfig_path(&arguments.target);
+    let text = match &arguments.cluster {
+        None => std::fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?,
+        Some(cluster) => kubeconfig_of(&client, &arguments.target.namespace, cluster).await?,
     };
-    output::write(content)?;
+    if arguments.path {
+        let path = match &arguments.cluster {
+            None => std::path::absolute(&path).unwrap_or(path),
+            Some(cluster) => keep(&arguments.target.namespace, cluster, &text)?,
+        };
+        output::write(format!("{}\n", path.display()))?;
+    } else if let Some(file) = &arguments.write {
+        write_private(file, &text).map_err(|error| unusable(file, &error))?;
+    } else if arguments.merge {
+        merge(&arguments, &text, &clock).await?;
+    } else {
+        output::write(text)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Kubeconfig of a workload cluster.
+async fn merge(arguments: &KubeconfigArguments, text: &str, clock: &Clock) -> Result<(), CliError> {
+    let file = arguments.into.clone().unwrap_or_else(merged::default_file);
+    let current = if arguments.switch { Current::Switch } else { Current::Keep };
+    let context = merged::add(&Instance::chosen(), (text, &file), current, clock).await?;
+    let text = match current {
+        Current::Switch => format!("context {context:?} is now current in {}", file.display()),
+        Current::Keep => format!("context {context:?} added to {}", file.display()),
+    };
+    output::tell(&crate::tui::text::printable(&text));
+    Ok(())
+}
+
+/// One file for each cluster, or all of them in `~/.kube/config`.
+async fn all(
+    arguments: &KubeconfigArguments,
+    client: &Client,
+    clock: &Clock,
+) -> Result<ExitCode, CliError> {
+    let directory = match (&arguments.dir, arguments.merge) {
+        (Some(directory), false) => Some(directory),
+        (None, true) => None,
+        _ => {
+            let message = "--all needs either --dir DIR or --merge";
+            return Err(CliError::new("E002", Exit::Usage, message));
+        }
+    };
+    let namespace = &arguments.target.namespace;
+    let clusters: Vec<Cluster> = client
+        .list(namespace, "")
+        .await
+        .map_err(|error| request_failed("list clusters", &error))?;
+    if directory.is_none() && clusters.len() > CONTEXTS_MANY {
+        let count = clusters.len();
+        output::warning(
+            clock,
+            &format!(
+                "{count} contexts in one file make kubectl slow: --dir DIR writes a file for each cluster"
+            ),
+        );
+    }
+    let (mut written, mut skipped) = (0, 0);
+    for name in clusters.into_iter().filter_map(|cluster| cluster.metadata.name) {
+        // A cluster whose control plane was not begun has none yet.
+        let text = match kubeconfig_of(client, namespace, &name).await {
+            Err(error) if error.exit == Exit::NotFound => {
+                skipped += 1;
+                continue;
+            }
+            text => text?,
+        };
+        match directory {
+            Some(directory) => {
+                let path = directory.join(format!("{name}.kubeconfig"));
+                write_private(&path, &text).map_err(|error| unusable(&path, &error))?;
+            }
+            None => merge(arguments, &text, clock).await?,
+        }
+        written += 1;
+    }
+    let skipped = match skipped {
+        0 => String::new(),
+        count => format!("; {count} clusters have none yet"),
+    };
+    output::tell(&format!("{written} kubeconfigs written{skipped}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A private copy of a cluster's kubeconfig in the instance's directory.
 ///
 /// # Errors
-/// `E030` if there is none.
-pub(super) async fn of_cluster(
-    client: &Client,
-    namespace: &str,
-    cluster: &str,
-) -> Result<Vec<u8>, CliError> {
-    let key = ObjectKey::new(namespace, Purpose::Kubeconfig.secret_name(cluster));
-    let secret: Option<Secret> =
-        client.get(&key).await.map_err(|error| request_failed("read the kubeconfig", &error))?;
-    let value = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove("value"));
-    value.map(|value| value.0).ok_or_else(|| {
-        let message = format!("cluster {cluster:?} has no kubeconfig in namespace {namespace:?}");
-        CliError::new("E030", Exit::NotFound, message)
-            .note("it does not exist, or its control plane was not begun yet")
-            .hint("capim get clusters -A")
-    })
+/// `E013` if it cannot be written.
+pub(super) fn keep(namespace: &str, cluster: &str, text: &str) -> Result<PathBuf, CliError> {
+    // The names have passed the server, so they are no paths.
+    let file = format!("{namespace}.{cluster}.kubeconfig");
+    let path: &Path = &Instance::chosen().directory().join("workload").join(file);
+    write_private(path, text).map_err(|error| unusable(path, &error))?;
+    Ok(path.to_owned())
 }

@@ -5,23 +5,21 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::ProviderCommand;
+use super::connection::own_kubeconfig;
 use super::error::{CliError, Exit};
 use super::output::line;
 use super::signals::Signals;
 use super::up::{check_file_limit, log_to_stderr, warn_of_listening};
 use crate::client::Client;
 use crate::clock::{Clock, Seed};
-use crate::playground::{
-    ProcessConfig, ProcessError, Provider, ProviderProcess, Selection, Stage,
-    default_kubeconfig_path,
-};
+use crate::playground::{ProcessConfig, ProcessError, Provider, ProviderProcess, Selection, Stage};
 
 pub(super) async fn run(arguments: ProviderCommand) -> Result<ExitCode, CliError> {
-    check_file_limit()?;
+    check_file_limit(0)?;
     log_to_stderr();
     let mut signals = Signals::listen()?;
     let clock = Clock::wall();
-    let path = arguments.kubeconfig.clone().unwrap_or_else(default_kubeconfig_path);
+    let path = arguments.kubeconfig.clone().unwrap_or_else(own_kubeconfig);
     let client = Client::from_kubeconfig_file(&path, "capim").await.map_err(|error| {
         let message = format!("failed to use kubeconfig {}: {error}", path.display());
         CliError::new("E022", Exit::Other, message)

@@ -1,13 +1,16 @@
 //! Watching clusters from a command, and telling why waiting failed.
 
+use std::time::Duration;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CliError, Exit};
+use super::progress::Progress;
 use crate::api::core::{Cluster, Machine};
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::playground::{WaitError, index_machines};
+use crate::playground::{Readiness, WaitError, index_machines};
 use crate::runtime::{Informer, Manager};
 
 /// Clusters named in a timeout error.
@@ -49,6 +52,32 @@ impl WatchedClusters {
     pub(super) async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;
+    }
+}
+
+/// How often progress is shown.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits until clusters are ready, and shows how many are.
+///
+/// # Errors
+/// [`WaitError`]
+pub(super) async fn wait(
+    readiness: &Readiness,
+    limit: Duration,
+    clock: &Clock,
+    progress: &mut Progress,
+) -> Result<(), WaitError> {
+    let waited = readiness.wait(limit);
+    tokio::pin!(waited);
+    loop {
+        tokio::select! {
+            outcome = &mut waited => return outcome,
+            () = clock.sleep(LOOK) => {
+                let (ready, total) = readiness.progress();
+                progress.set(ready, total);
+            }
+        }
     }
 }
 

@@ -1,19 +1,17 @@
 //! `capim scale`.
 
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::arguments::{Target, parse_control_planes, parse_duration};
 use super::connection::connect;
 use super::error::CliError;
-use super::members::{Members, is_settled, name};
 use super::output;
-use super::resources::{Kind, Served};
-use super::wait;
+use super::wait::{self, Patience};
+use crate::acts::{Count, Members, Resize, Served, is_settled, name};
 
 /// `capim scale`.
 #[derive(Debug, Args)]
@@ -53,115 +51,27 @@ Examples:
   capim scale demo --cp 3 --workers 10
   capim scale demo --md demo-md-1 --workers 0";
 
-/// Most workers of a MachineDeployment that are accepted from the command line.
-const WORKERS_MAX: i64 = 10_000;
-
-/// A number of machines, or a change of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
-    /// That many.
-    Exactly(u32),
-    /// That many more or less.
-    Change(i32),
-}
-
-impl FromStr for Count {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_change = text.starts_with(['+', '-']);
-        let number: i32 =
-            text.parse().map_err(|_| "expected a number, or a change such as +2".to_owned())?;
-        if i64::from(number).abs() > WORKERS_MAX {
-            return Err(format!("at most {WORKERS_MAX}"));
-        }
-        Ok(match u32::try_from(number) {
-            Ok(number) if !is_change => Self::Exactly(number),
-            _ => Self::Change(number),
-        })
-    }
-}
-
-impl Count {
-    /// The new number after the present one.
-    fn after(self, present: i64) -> u32 {
-        let count = match self {
-            Self::Exactly(count) => i64::from(count),
-            Self::Change(change) => present.saturating_add(i64::from(change)),
-        };
-        u32::try_from(count.clamp(0, WORKERS_MAX)).unwrap_or_default()
-    }
-}
-
 pub(super) async fn run(scale: Scale) -> Result<ExitCode, CliError> {
     let client = connect(&scale.target).await?;
     let served = Served::discover(&client).await?;
     let members = Members::read(&client, &served, &scale.target.namespace, &scale.cluster).await?;
-    // Everything is looked up before anything is changed.
-    let mut changes: Vec<(&Kind, &Value, u32)> = Vec::new();
-    if let Some(count) = scale.cp {
-        let (kind, object) = members.control_plane()?;
-        changes.push((kind, object, count));
-    }
-    if let Some(count) = scale.workers {
-        let deployment = members.deployment(scale.md.as_deref())?;
-        let present = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
-        changes.push((&members.deployment_kind, deployment, count.after(present)));
-    }
-    if members.has_topology() {
-        let mut topology = json!({});
-        for (kind, object, count) in &changes {
-            if **kind == members.deployment_kind {
-                topology["workers"] = members.workers_with(object, *count);
-            } else {
-                topology["controlPlane"] = json!({"replicas": count});
-            }
-        }
-        members.patch_topology(&client, topology).await?;
-    } else {
-        for (kind, object, count) in &changes {
-            members.patch(&client, kind, object, json!({"spec": {"replicas": count}})).await?;
-        }
-    }
-    for (kind, object, count) in &changes {
-        let text = format!("{} {:?} scaled to {count}\n", kind.singular, name(object));
-        output::write(text)?;
+    let resize =
+        Resize { workers: scale.workers, deployment: scale.md.clone(), control_planes: scale.cp };
+    let changes = members.resize(&client, &resize).await?;
+    for change in &changes {
+        let what = format!("{} {:?}", change.kind.singular, name(change.object));
+        output::write(format!("{what} scaled to {}\n", change.after))?;
     }
     if scale.wait {
         let awaited: Vec<_> =
-            changes.iter().map(|(kind, object, _)| members.awaited(kind, object)).collect();
-        let counts = |object: Option<&Value>| {
-            let wanted = object.and_then(|object| {
-                changes.iter().find(|(_, changed, _)| name(changed) == name(object))
+            changes.iter().map(|change| members.awaited(change.kind, change.object)).collect();
+        let done = |object: Option<&Value>| {
+            let change = object.and_then(|object| {
+                changes.iter().find(|change| name(change.object) == name(object))
             });
-            // A topology reaches the object later.
-            match (object, wanted) {
-                (Some(object), Some((.., count)))
-                    if object["spec"]["replicas"].as_u64() != Some(u64::from(*count)) =>
-                {
-                    Err(format!("spec.replicas is {}", object["spec"]["replicas"]))
-                }
-                _ => is_settled(object),
-            }
+            change.map_or_else(|| is_settled(object), |change| change.is_done(object))
         };
-        wait::until(&client, &awaited, scale.timeout, true, counts).await?;
+        wait::until(&client, &awaited, Patience::changed(scale.timeout), done).await?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_numbers_or_changes() {
-        let after = |text: &str, present| text.parse::<Count>().map(|it| it.after(present));
-        assert_eq!(after("3", 1), Ok(3));
-        assert_eq!(after("+2", 3), Ok(5));
-        assert_eq!(after("-5", 3), Ok(0));
-        assert_eq!(after("+2", i64::MAX), Ok(10_000));
-        for bad in ["", "x", "+", "99999999999", "20000", "1.5"] {
-            assert!(after(bad, 1).is_err(), "{bad}");
-        }
-    }
 }

@@ -12,6 +12,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    /// What the end of a terminal asks for.
+    pub(super) const HANGUP: u8 = 129;
+
     /// Catches the signals from now on.
     pub(super) fn listen() -> Result<Self, CliError> {
         let listen = |kind| signal(kind).map_err(CliError::other);
@@ -27,7 +30,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
-            _ = self.hangup.recv() => 129,
+            _ = self.hangup.recv() => Self::HANGUP,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::collect;
 use super::connection::connect;
 use super::error::CliError;
 use super::output;
-use super::resources::Served;
+use crate::acts::Served;
 use crate::clock::Clock;
 use crate::describe::timeline::{Stage, Start, starts};
 use crate::tui::text::printable;
@@ -156,7 +156,7 @@ fn as_value(all: &[(String, Vec<Start>)]) -> Value {
     json!({"clusters": all.iter().map(cluster).collect::<Vec<_>>()})
 }
 
-/// Names are of letters, digits, dots and dashes, so nothing needs quotes; the server saw to it.
+/// Names are of letters, digits, dots and dashes, so nothing needs quotes.
 fn csv(all: &[(String, Vec<Start>)]) -> String {
     let mut text = "cluster,machine,role,stage,start,end,seconds\n".to_owned();
     for (cluster, starts) in all {
@@ -176,7 +176,7 @@ fn csv(all: &[(String, Vec<Start>)]) -> String {
             }
         }
     }
-    text
+    crate::tui::text::printable(&text)
 }
 
 #[cfg(test)]

@@ -1,67 +1,255 @@
 //! `capim up`: starts a playground, applies manifests, waits, and then runs a command, shows the
 //! dashboard or reports in lines until it is told to stop.
+//!
+//! With a terminal it stays one process with its dashboard, which reads the caches that the
+//! providers read; `capim up -d` and `capim attach` are two.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::IpAddr;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
+
+use clap::ValueEnum;
 
 use super::arguments::{Up, WaitFor};
+use super::background::{self, News, Start};
 use super::error::{CliError, Exit};
+use super::instance::{Hold, Instance, Record, State};
+use super::log_file::LogFile;
+use super::merged::{self, Current};
 use super::output::{line, warning};
+use super::progress::Progress;
 use super::signals::Signals;
-use super::{child, report};
+use super::{attach, child, dashboard, output, port_owner, report};
+use crate::acts;
+use crate::client::Client;
 use crate::clock::{Clock, Seed};
+use crate::playground::sample::{SampleCluster, Startup};
 use crate::playground::{
     ApiPort, Config, Manifest, Playground, PlaygroundError, ServiceUrls, apply_manifests,
-    certify_webhooks, default_kubeconfig_path, raise_file_limit, read_manifests, state_directory,
+    certify_webhooks, raise_file_limit, read_manifests,
 };
 use crate::tui;
 
 /// Open files without which not even an empty playground is useful.
 pub(super) const FILES_MIN: u64 = 128;
 
+/// Open files of a cluster: a listener and the connections that come and go.
+const FILES_PER_CLUSTER: u64 = 2;
+
 /// Ports tried when none was asked for.
-const API_PORTS: ApiPort = ApiPort::FirstFree(7443, 7499);
+const API_PORTS: (u16, u16) = (7443, 7499);
 
 pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
+    let instance = Instance::chosen();
+    if background::is_child() {
+        background::leave_session();
+        let served = serve(&up, &instance).await;
+        if let Err(error) = &served {
+            background::tell(&News::Failed { text: error.to_string(), exit: error.exit as u8 });
+        }
+        return served;
+    }
+    if let State::Running(record) = instance.state() {
+        return already_running(&up, &instance, &record).await;
+    }
+    if up.detach {
+        let reads_stdin = up.files.iter().any(|file| file.as_os_str() == "-");
+        let stdin = if reads_stdin { Stdio::inherit() } else { Stdio::null() };
+        let directory = std::env::current_dir().map_err(CliError::other)?;
+        let arguments = std::env::args_os().skip(1);
+        return background::start(&instance, arguments, (&directory, stdin), Start::New).await;
+    }
+    serve(&up, &instance).await
+}
+
+/// What was asked for runs already: a terminal gets its dashboard, a script goes on.
+async fn already_running(
+    up: &Up,
+    instance: &Instance,
+    record: &Record,
+) -> Result<ExitCode, CliError> {
+    if !up.command.is_empty() {
+        return Err(instance.is_running());
+    }
+    let asked = up.options();
+    let differs = |(flag, value): &(&String, &String)| record.options.get(*flag) != Some(value);
+    let differences: Vec<(&String, &String)> = asked.iter().filter(differs).collect();
+    if !differences.is_empty() {
+        let message = format!("instance {:?} is running with other flags", instance.name());
+        let mut error = CliError::new("E014", Exit::Conflict, message);
+        for (flag, value) in differences {
+            let present = record.options.get(flag).map_or("its default", String::as_str);
+            error = error.note(format!("--{flag} {value}: it runs with {present}"));
+        }
+        let command = instance.command();
+        return Err(error
+            .hint(format!("{command} down                stops it; its objects are lost"))
+            .hint("capim -i NAME up ...          starts another one beside it"));
+    }
+    if Mode::of(up) == Mode::Dashboard && !up.detach {
+        let client = Client::from_kubeconfig_file(&record.kubeconfig, "capim").await;
+        let place = attach::place(&record.kubeconfig, Instance::chosen().flags());
+        return dashboard::show(client.map_err(CliError::other)?, place, &up.look).await;
+    }
+    let (name, api) = (instance.name(), &record.api);
+    output::tell(&format!("instance {name:?} is already running: {api}"));
+    output::write(super::environment::export_line(&record.kubeconfig.to_string_lossy()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(up: &Up, instance: &Instance) -> Result<ExitCode, CliError> {
     // What can be refused is refused before anything starts.
     let manifests = read_manifests(&up.files)
         .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
-    check_file_limit()?;
-    let mode = Mode::of(&up);
+    check_file_limit(up.clusters)?;
+    let mode = Mode::of(up);
     let clock = Clock::wall();
-    log_to(mode);
+    let hold = instance.hold(&clock).await?;
+    log_to(mode, instance);
     let mut signals = Signals::listen()?;
     let seed = Seed(up.seed.unwrap_or_else(random_seed));
     warn_of_listening(&clock, up.network.listen);
-    let config = Config {
+    let config = config(up, instance, mode, seed, &clock)?;
+    let api_port = config.api_port;
+    let started = Playground::start(config).await;
+    let playground = started.map_err(|error| start_failed(error, up, instance))?;
+    hold.describe(&record(up, &playground, seed, mode))?;
+    let outcome = tokio::select! {
+        outcome = begun(&playground, up, mode, &manifests, (seed, api_port)) => outcome,
+        code = next_signal(&mut signals, mode) => Ok(ExitCode::from(code)),
+    };
+    // Whoever waits shall not wait for the end.
+    let unmerged = merged::remove(instance, &clock).await;
+    playground.stop().await;
+    release(hold);
+    outcome.and_then(|code| unmerged.map(|()| code))
+}
+
+/// Lets others see that the instance has ended.
+fn release(hold: Hold) {
+    drop(hold);
+}
+
+/// Nobody hangs up on what runs in the background.
+async fn next_signal(signals: &mut Signals, mode: Mode) -> u8 {
+    loop {
+        let code = signals.next().await;
+        if mode != Mode::Background || code != Signals::HANGUP {
+            return code;
+        }
+    }
+}
+
+fn config(
+    up: &Up,
+    instance: &Instance,
+    mode: Mode,
+    seed: Seed,
+    clock: &Clock,
+) -> Result<Config, CliError> {
+    let (first, last) = API_PORTS;
+    let remembered = instance.remembered_port().filter(|_| !up.forget_ports);
+    let asked = up.api_port.filter(|port| *port > 0 || !background::is_restart());
+    let api_port = asked.or(remembered);
+    Ok(Config {
         providers: up.selection(),
         address: up.network.listen,
         names: up.network.names(),
-        api_port: up.api_port.map_or(API_PORTS, ApiPort::Exact),
+        api_port: api_port.map_or(ApiPort::FirstFree(first, last), ApiPort::Exact),
         workload_ports: up.workload_ports.first..=up.workload_ports.last,
         seed,
         clock: clock.clone(),
-        webhooks: webhooks(&up, &clock)?,
+        webhooks: webhooks(up, instance, clock)?,
         watch_events: mode == Mode::Dashboard,
-        kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(default_kubeconfig_path)),
-    };
-    let playground = Playground::start(config).await.map_err(start_failed)?;
-    announce(&playground, mode, seed);
-    let outcome = tokio::select! {
-        outcome = session(&playground, &up, mode, &manifests) => outcome,
-        code = signals.next() => Ok(ExitCode::from(code)),
-    };
-    playground.stop().await;
-    outcome
+        kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(|| instance.kubeconfig())),
+        context: instance.context(),
+        identity: Some(instance.identity()),
+    })
+}
+
+fn record(up: &Up, playground: &Playground, seed: Seed, mode: Mode) -> Record {
+    let path = playground.kubeconfig_path();
+    Record {
+        pid: std::process::id(),
+        api: playground.url().to_owned(),
+        kubeconfig: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        started: playground.clock().now().to_string(),
+        seed: seed.0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        detached: mode == Mode::Background,
+        options: up.options(),
+        arguments: std::env::args().skip(1).collect(),
+        directory: std::env::current_dir().unwrap_or_default(),
+    }
+}
+
+impl Up {
+    /// What was asked for beyond the defaults, by the names of the flags.
+    fn options(&self) -> BTreeMap<String, String> {
+        let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(" "));
+        let provider = |it: &super::arguments::ProviderName| {
+            it.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        };
+        let ports = (self.workload_ports.first, self.workload_ports.last);
+        let clusters = (self.clusters > 0).then_some(self.clusters);
+        let sized = |value: String| clusters.map(|_| value);
+        [
+            ("seed", self.seed.map(|seed| seed.to_string())),
+            ("api-port", self.api_port.filter(|port| *port > 0).map(|port| port.to_string())),
+            (
+                "workload-ports",
+                (ports != (20_000, 29_999)).then(|| format!("{}-{}", ports.0, ports.1)),
+            ),
+            ("providers", joined(self.providers.iter().flatten().map(provider).collect())),
+            ("external", joined(self.external.iter().map(provider).collect())),
+            (
+                "listen",
+                (!self.network.listen.is_loopback()).then(|| self.network.listen.to_string()),
+            ),
+            ("advertise", self.network.advertise.clone()),
+            ("san", joined(self.network.sans.clone())),
+            ("file", joined(self.files.iter().map(|it| it.display().to_string()).collect())),
+            ("clusters", clusters.map(|count| count.to_string())),
+            ("cp", sized(self.cp.to_string())),
+            ("workers", sized(self.workers.to_string())),
+            ("k8s-version", sized(self.k8s_version.clone())),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag.to_owned(), value?)))
+        .collect()
+    }
+
+    /// The clusters that are made at start.
+    fn samples(&self) -> Vec<SampleCluster> {
+        let startup = if self.instant { Startup::instant() } else { Startup::in_memory() };
+        let sample = |number: u32| SampleCluster {
+            name: format!("demo-{number}"),
+            namespace: "default".to_owned(),
+            control_planes: self.cp,
+            workers: self.workers,
+            version: self.k8s_version.clone(),
+            startup: startup.clone(),
+        };
+        (1..=self.clusters).map(sample).collect()
+    }
+
+    /// What is waited for.
+    fn wait(&self) -> WaitFor {
+        let default = match self.detach && self.clusters > 0 {
+            true => WaitFor::Clusters,
+            false => WaitFor::Ready,
+        };
+        self.wait.unwrap_or(default)
+    }
 }
 
 /// Where webhooks of Services are, with a certificate for them.
-fn webhooks(up: &Up, clock: &Clock) -> Result<ServiceUrls, CliError> {
+fn webhooks(up: &Up, instance: &Instance, clock: &Clock) -> Result<ServiceUrls, CliError> {
     if up.webhooks.is_empty() {
         return Ok(ServiceUrls::default());
     }
-    let default = || state_directory().join("webhook-certs");
+    let default = || instance.directory().join("webhook-certs");
     let directory = up.webhook_cert_dir.clone().unwrap_or_else(default);
     let urls = certify_webhooks(&up.webhooks, &directory)
         .map_err(|error| CliError::new("E062", Exit::Environment, error.to_string()))?;
@@ -78,13 +266,17 @@ enum Mode {
     Lines,
     /// Lines on stderr, until the command ends.
     Command,
+    /// News to the one who waits for the start, then a log, until a signal.
+    Background,
 }
 
 impl Mode {
     fn of(up: &Up) -> Self {
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if !up.command.is_empty() {
+        if background::is_child() {
+            Self::Background
+        } else if !up.command.is_empty() {
             Self::Command
         } else if up.headless || !terminal || dumb {
             Self::Lines
@@ -94,57 +286,167 @@ impl Mode {
     }
 }
 
-async fn session(
+/// All that happens between start and end.
+async fn begun(
     playground: &Playground,
     up: &Up,
     mode: Mode,
     manifests: &[Manifest],
+    (seed, api_port): (Seed, ApiPort),
 ) -> Result<ExitCode, CliError> {
-    if !manifests.is_empty() {
-        apply_manifests(playground.client(), "default", manifests)
-            .await
-            .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
+    let group = Group::begin(mode);
+    announce(playground, mode, seed, api_port);
+    if up.merge {
+        let file = merged::default_file();
+        let current = if up.switch { Current::Switch } else { Current::Keep };
+        let source = (playground.kubeconfig(), file.as_path());
+        merged::add(&Instance::chosen(), source, current, playground.clock()).await?;
     }
-    if mode == Mode::Dashboard {
-        tui::run(playground.sources())
-            .await
-            .map_err(|error| CliError::other(format!("dashboard: {error}")))?;
-        return Ok(ExitCode::SUCCESS);
+    fill(playground, up, mode, manifests).await?;
+    group.end();
+    match mode {
+        Mode::Dashboard => {
+            let options = up.look.options(Instance::chosen().flags())?;
+            let sources = tui::Sources { read_only: up.look.read_only, ..playground.sources() };
+            tui::run_with(sources, options)
+                .await
+                .map_err(|error| CliError::other(format!("dashboard: {error}")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Mode::Command => {
+            child::run(&up.command, playground.kubeconfig_path(), playground.url()).await
+        }
+        Mode::Background => {
+            let kubeconfig = playground.kubeconfig_path().display().to_string();
+            background::tell(&News::Ready { kubeconfig });
+            std::future::pending().await
+        }
+        Mode::Lines => std::future::pending().await,
     }
-    if up.wait == WaitFor::Clusters {
-        let started = playground.clock().elapsed();
-        let applied = manifests.iter().filter_map(|manifest| manifest.cluster_key("default"));
-        playground
-            .readiness()
-            .expecting(applied)
-            .wait(up.timeout)
-            .await
-            .map_err(|error| with_external(report::timed_out(&error), playground.external()))?;
-        let took = playground.clock().elapsed().saturating_sub(started).as_secs_f64();
-        let count = playground.cluster_count();
-        line(playground.clock(), &format!("ready clusters={count}/{count} took={took:.1}s"));
-    }
-    if mode == Mode::Command {
-        return child::run(&up.command, playground.kubeconfig_path(), playground.url()).await;
-    }
-    std::future::pending().await
 }
 
-fn announce(playground: &Playground, mode: Mode, seed: Seed) {
-    let (api, path) = (playground.url(), playground.kubeconfig_path().display().to_string());
+/// Applies manifests and sample clusters, and waits for them if that was asked for.
+async fn fill(
+    playground: &Playground,
+    up: &Up,
+    mode: Mode,
+    manifests: &[Manifest],
+) -> Result<(), CliError> {
+    let (client, clock) = (playground.client(), playground.clock());
+    let begun = clock.elapsed();
+    if !manifests.is_empty() {
+        apply_manifests(client, "default", manifests)
+            .await
+            .map_err(|error| refused(&error.to_string()))?;
+    }
+    let samples = up.samples();
+    let mut progress = match mode {
+        Mode::Lines | Mode::Command => Progress::new("clusters", clock.clone()),
+        Mode::Dashboard | Mode::Background => Progress::silent(clock.clone()),
+    };
+    if !samples.is_empty() {
+        let batch = samples.iter().map(|it| (it.name.clone(), it.manifests())).collect();
+        acts::create(client, "default", batch, |_| Ok(())).await?;
+    }
+    if up.wait() != WaitFor::Clusters || mode == Mode::Dashboard {
+        return Ok(());
+    }
+    let applied = manifests.iter().filter_map(|manifest| manifest.cluster_key("default"));
+    let made = samples.iter().map(|it| crate::client::ObjectKey::new(&*it.namespace, &*it.name));
+    let readiness = playground.readiness().expecting(applied.chain(made));
+    report::wait(&readiness, up.timeout, clock, &mut progress)
+        .await
+        .map_err(|error| with_external(report::timed_out(&error), playground.external()))?;
+    drop(progress);
+    let took = clock.elapsed().saturating_sub(begun).as_secs_f64();
+    let count = playground.cluster_count();
+    if mode == Mode::Background {
+        let detail = format!("{count}/{count} Available");
+        background::tell(&News::Step { what: "clusters".to_owned(), detail, seconds: Some(took) });
+    }
+    say(clock, mode, &format!("ready clusters={count}/{count} took={took:.1}s"));
+    Ok(())
+}
+
+/// Manifests that were not applied; most of what webhooks need is that somebody runs them.
+fn refused(message: &str) -> CliError {
+    let Some(service) = webhook_service(message) else {
+        return CliError::new("E080", Exit::Other, message);
+    };
+    CliError::new("E061", Exit::Other, message)
+        .note(format!("note: the webhook is that of Service {service}, but nothing runs Pods here"))
+        .hint(format!("capim up --webhook {service}=https://127.0.0.1:9443"))
+}
+
+/// `NAMESPACE/NAME` of the Service whose webhook could not be called.
+fn webhook_service(message: &str) -> Option<String> {
+    let called = message.split("failed calling webhook").nth(1)?;
+    let host = called.split("https://").nth(1)?.split(['/', ':', '?']).next()?;
+    let (name, namespace) = host.strip_suffix(".svc")?.split_once('.')?;
+    Some(format!("{namespace}/{name}"))
+}
+
+/// Tells news where this way of running has a place for them.
+fn say(clock: &Clock, mode: Mode, text: &str) {
     match mode {
-        Mode::Dashboard => {}
-        Mode::Lines | Mode::Command => {
-            let external = match playground.external() {
-                [] => String::new(),
-                names => format!(" external={}", names.join(",")),
-            };
-            let text = format!("up api={api} kubeconfig={path} seed={}{external}", seed.0);
-            line(playground.clock(), &text);
-            if mode == Mode::Lines {
-                line(playground.clock(), &format!("use: export KUBECONFIG={path}"));
-            }
+        Mode::Lines | Mode::Command => line(clock, text),
+        Mode::Dashboard | Mode::Background => tracing::info!("{text}"),
+    }
+}
+
+/// A group of lines in GitHub's view of a run, for the start.
+struct Group(bool);
+
+impl Group {
+    fn begin(mode: Mode) -> Self {
+        let shows = matches!(mode, Mode::Lines | Mode::Command)
+            && std::env::var_os("GITHUB_ACTIONS").is_some();
+        if shows {
+            output::tell("::group::capim up");
         }
+        Self(shows)
+    }
+
+    fn end(self) {}
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.0 {
+            output::tell("::endgroup::");
+        }
+    }
+}
+
+fn announce(playground: &Playground, mode: Mode, seed: Seed, api_port: ApiPort) {
+    let (api, path) = (playground.url(), playground.kubeconfig_path().display().to_string());
+    let clock = playground.clock();
+    if let ApiPort::FirstFree(first, _) = api_port
+        && !api.ends_with(&format!(":{first}"))
+    {
+        let text =
+            format!("port {first} is in use, so the API listens on {api}; that is remembered");
+        say(clock, mode, &text);
+    }
+    let external = match playground.external() {
+        [] => String::new(),
+        names => format!(" external={}", names.join(",")),
+    };
+    say(clock, mode, &format!("up api={api} kubeconfig={path} seed={}{external}", seed.0));
+    match mode {
+        Mode::Lines => line(clock, &format!("use: export KUBECONFIG={path}")),
+        Mode::Background => {
+            let seconds = Some(clock.elapsed().as_secs_f64());
+            let what = "management API".to_owned();
+            background::tell(&News::Step { what, detail: api.to_owned(), seconds });
+            let running =
+                crate::playground::Provider::ALL.into_iter().map(crate::playground::Provider::name);
+            let running: Vec<&str> =
+                running.filter(|name| !playground.external().contains(name)).collect();
+            let (what, detail) = ("providers".to_owned(), running.join(" "));
+            background::tell(&News::Step { what, detail, seconds: None });
+        }
+        Mode::Dashboard | Mode::Command => {}
     }
 }
 
@@ -170,33 +472,34 @@ pub(super) fn warn_of_listening(clock: &Clock, address: IpAddr) {
     }
 }
 
-pub(super) fn check_file_limit() -> Result<(), CliError> {
+/// Raises the limit of open files; refuses one that is too low for so many clusters.
+pub(super) fn check_file_limit(clusters: u32) -> Result<(), CliError> {
+    let needed = FILES_MIN + FILES_PER_CLUSTER * u64::from(clusters);
     match raise_file_limit() {
-        Some(limit) if limit < FILES_MIN => {
-            let message =
-                format!("file limit too low: need at least {FILES_MIN}, hard limit is {limit}");
-            let hint = "ulimit -Hn 8192   (systemd: LimitNOFILE=8192); each cluster takes one";
+        Some(limit) if limit < needed => {
+            let message = format!("file limit too low: need about {needed}, hard limit is {limit}");
+            let enough = needed.max(FILES_MIN * 64);
+            let hint = format!("ulimit -Hn {enough}   (systemd: LimitNOFILE={enough})");
             Err(CliError::new("E070", Exit::Environment, message).hint(hint))
         }
         _ => Ok(()),
     }
 }
 
-/// Logs go to stderr, or to a file while the dashboard owns the terminal. `CAPIM_LOG` filters.
-fn log_to(mode: Mode) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPIM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-    let file = || {
-        let directory = state_directory();
-        std::fs::create_dir_all(&directory).ok()?;
-        std::fs::File::create(directory.join("capim.log")).ok()
+/// Logs go to stderr, or to the instance's log where nobody reads that. `CAPIM_LOG` filters.
+fn log_to(mode: Mode, instance: &Instance) {
+    let default = match mode {
+        Mode::Dashboard | Mode::Background => "warn,capim::cli=info",
+        Mode::Lines | Mode::Command => "warn",
     };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPIM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     // A second subscriber is refused; then the first one goes on.
     let _ = match mode {
-        Mode::Dashboard => match file() {
-            Some(file) => builder.with_writer(std::sync::Mutex::new(file)).try_init(),
-            None => Ok(()),
+        Mode::Dashboard | Mode::Background => match LogFile::open(&instance.log()) {
+            Ok(file) => builder.with_writer(std::sync::Mutex::new(file)).try_init(),
+            Err(_) => Ok(()),
         },
         Mode::Lines | Mode::Command => builder.with_writer(std::io::stderr).try_init(),
     };
@@ -204,7 +507,7 @@ fn log_to(mode: Mode) {
 
 /// Logs go to stderr.
 pub(super) fn log_to_stderr() {
-    log_to(Mode::Lines);
+    log_to(Mode::Lines, &Instance::chosen());
 }
 
 /// A seed that nobody asked for, short enough to be typed.
@@ -213,15 +516,31 @@ fn random_seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() % 1_000_000
 }
 
-fn start_failed(error: PlaygroundError) -> CliError {
+fn start_failed(error: PlaygroundError, up: &Up, instance: &Instance) -> CliError {
     match &error {
         PlaygroundError::PortTaken { port } => {
-            CliError::new("E012", Exit::Conflict, error.to_string())
-                .hint("capim up --api-port 0        any free port")
-                .hint(format!("capim up --api-port {}", port.saturating_add(57)))
+            let by =
+                port_owner::owner(*port).map(|(pid, name)| format!(" by process {pid} ({name})"));
+            let message = format!("port {port} is in use{}", by.unwrap_or_default());
+            let shown = CliError::new("E012", Exit::Conflict, message);
+            let command = instance.command();
+            let shown = shown.hint(format!("{command} up --api-port 0        any free port"));
+            if up.api_port.is_none() {
+                let text = "note: it is this instance's port, which exported kubeconfigs name";
+                return shown
+                    .note(text)
+                    .hint(format!("{command} up --forget-ports      7443 or the next free one"));
+            }
+            shown.hint(format!("{command} up --api-port {}", port.saturating_add(57)))
         }
         PlaygroundError::Listen { .. } | PlaygroundError::Kubeconfig { .. } => {
             CliError::new("E013", Exit::Environment, error.to_string())
+        }
+        PlaygroundError::Identity { .. } => {
+            CliError::new("E013", Exit::Environment, error.to_string()).hint(format!(
+                "{} down --forget    makes new ones at the next start",
+                instance.command()
+            ))
         }
         PlaygroundError::Pki(_) | PlaygroundError::Seed(_) => CliError::other(error),
     }

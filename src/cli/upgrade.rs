@@ -4,15 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::arguments::{Target, parse_duration};
 use super::connection::connect;
 use super::error::CliError;
-use super::members::{Members, is_settled, name};
 use super::output;
-use super::resources::Served;
-use super::wait;
+use super::wait::{self, Patience};
+use crate::acts::{Members, Served, has_version, parse_version};
 
 /// `capim upgrade`.
 #[derive(Debug, Args)]
@@ -47,77 +46,40 @@ pub(super) async fn run(upgrade: Upgrade) -> Result<ExitCode, CliError> {
     let served = Served::discover(&client).await?;
     let namespace = &upgrade.target.namespace;
     let members = Members::read(&client, &served, namespace, &upgrade.cluster).await?;
-    let (kind, control_plane) = members.control_plane()?;
     let version = upgrade.to.as_str();
-    let done = |path: fn(&Value) -> &Value| {
-        move |object: Option<&Value>| match object {
-            Some(object) if path(object).as_str() != Some(version) => {
-                Err(format!("its version is {}", path(object)))
-            }
-            object => is_settled(object),
-        }
-    };
-    if members.has_topology() {
-        members.patch_topology(&client, json!({"version": version})).await?;
-        output::write(format!("cluster {:?} upgrades to {version}\n", members.name()))?;
-    } else {
-        members.patch(&client, kind, control_plane, json!({"spec": {"version": version}})).await?;
-        output::write(format!(
-            "{} {:?} upgrades to {version}\n",
-            kind.singular,
-            name(control_plane)
-        ))?;
-    }
-    let awaited = [members.awaited(kind, control_plane)];
-    let has_workers = !members.deployments.is_empty();
-    if upgrade.wait || (!members.has_topology() && has_workers) {
+    let upgraded = members.upgrade(&client, version).await?;
+    output::write(format!("{upgraded} upgrades to {version}\n"))?;
+    if upgrade.wait || members.upgrades_in_steps() {
         eprintln!("waiting for the control plane; workers follow");
-        let check = done(|object| &object["spec"]["version"]);
-        wait::until(&client, &awaited, upgrade.timeout, true, check).await?;
+        let awaited = [members.awaited_control_plane()?];
+        let check = |object: Option<&Value>| has_version(object, "/spec/version", version);
+        wait::until(&client, &awaited, Patience::changed(upgrade.timeout), check).await?;
     }
-    if !members.has_topology() {
-        for deployment in &members.deployments {
-            let patch = json!({"spec": {"template": {"spec": {"version": version}}}});
-            members.patch(&client, &members.deployment_kind, deployment, patch).await?;
-            let text = format!("machinedeployment {:?} upgrades to {version}\n", name(deployment));
-            output::write(text)?;
+    if members.upgrades_in_steps() {
+        for upgraded in members.upgrade_workers(&client, version).await? {
+            output::write(format!("{upgraded} upgrades to {version}\n"))?;
         }
     }
     if upgrade.wait {
+        let deployments: Vec<_> =
+            members.deployments.iter().map(|it| (&members.deployment_kind, it)).collect();
+        let old = members.machines(&client, &served, &deployments).await?;
+        // Counters follow later than the machines that they count.
+        let fresh = |object: Option<&Value>| match object {
+            Some(machine) if machine["spec"]["version"] != version => {
+                Err(format!("its version is {}", machine["spec"]["version"]))
+            }
+            _ => Ok(()),
+        };
+        wait::until(&client, &old, Patience::going(upgrade.timeout), fresh).await?;
         let all: Vec<_> = members
             .deployments
             .iter()
             .map(|deployment| members.awaited(&members.deployment_kind, deployment))
             .collect();
-        let check = done(|object| &object["spec"]["template"]["spec"]["version"]);
-        wait::until(&client, &all, upgrade.timeout, true, check).await?;
+        let path = "/spec/template/spec/version";
+        let check = |object: Option<&Value>| has_version(object, path, version);
+        wait::until(&client, &all, Patience::changed(upgrade.timeout), check).await?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A version as machines have it: `v1.37.0`, with whatever follows after `-` or `+`.
-fn parse_version(text: &str) -> Result<String, String> {
-    let core = text.strip_prefix('v').unwrap_or(text);
-    let numbers: Vec<&str> = core.split(['-', '+']).next().unwrap_or_default().split('.').collect();
-    let is_number = |part: &&str| {
-        !part.is_empty() && part.len() < 6 && part.bytes().all(|b| b.is_ascii_digit())
-    };
-    if numbers.len() != 3 || !numbers.iter().all(is_number) || text.len() > 64 {
-        return Err("expected a version such as v1.37.0".to_owned());
-    }
-    Ok(format!("v{core}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_have_three_numbers() {
-        assert_eq!(parse_version("1.37.0").as_deref(), Ok("v1.37.0"));
-        assert_eq!(parse_version("v1.37.0-rc.1+x").as_deref(), Ok("v1.37.0-rc.1+x"));
-        for bad in ["", "v1", "latest", "v1.37", "v1.a.0", "1.2.3.4"] {
-            assert!(parse_version(bad).is_err(), "{bad}");
-        }
-    }
 }

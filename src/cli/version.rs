@@ -7,10 +7,14 @@ use super::output;
 use crate::playground::{CLUSTER_API_VERSION, KUBERNETES_VERSION};
 
 pub(super) fn run() -> Result<ExitCode, CliError> {
-    let own = env!("CARGO_PKG_VERSION");
-    let text = format!(
-        "capim        v{own}\nCluster API  {CLUSTER_API_VERSION}\nKubernetes   {KUBERNETES_VERSION}\n"
-    );
-    output::write(text)?;
+    output::write(text())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each version.
+pub(super) fn text() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    format!(
+        "capim        v{own}\nCluster API  {CLUSTER_API_VERSION}\nKubernetes   {KUBERNETES_VERSION}\n"
+    )
 }

@@ -8,18 +8,21 @@ use clap::Args;
 use serde_json::Value;
 
 use super::arguments::{Target, parse_duration};
-use super::connection::{connect, request_failed};
+use super::connection::connect;
 use super::describe::usage;
 use super::error::{CliError, Exit};
 use super::output;
-use super::resources::{Kind, Served, encoded};
-use crate::client::{Client, ClientError};
+use crate::acts::{Awaited, Served};
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::describe::conditions;
 use crate::machinery::jsonpath::JsonPath;
+use crate::tui::text::printable;
 
 /// Objects named in a timeout error.
 const OBJECTS_SHOWN: usize = 10;
+/// How long a timeout error may look for what objects are instead.
+const LOOKING: Duration = Duration::from_secs(2);
 
 /// `capim wait`.
 #[derive(Debug, Args)]
@@ -179,11 +182,13 @@ fn check_condition(object: &Value, type_: &str, status: &str) -> Result<(), Stri
     Err(if message.is_empty() { text } else { format!("{text}: {message}") })
 }
 
-/// One object that is waited for.
-pub(super) struct Awaited {
-    pub(super) kind: Kind,
-    pub(super) namespace: String,
-    pub(super) name: String,
+/// Whether each object is named when it is as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// On stdout.
+    Each,
+    /// The caller says what is to be said.
+    Nothing,
 }
 
 pub(super) async fn run(wait: Wait) -> Result<ExitCode, CliError> {
@@ -213,76 +218,60 @@ pub(super) async fn run(wait: Wait) -> Result<ExitCode, CliError> {
     }
     let check = |object: Option<&Value>| wait.wanted.check(object);
     let must_exist = !matches!(wait.wanted, Wanted::Created | Wanted::Deleted);
-    until(&client, &awaited, wait.timeout, must_exist, check).await?;
+    let limit = wait.timeout;
+    let patience = Patience { limit, must_exist, report: Report::Each };
+    until(&client, &awaited, patience, check).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for objects one after the other, all within one limit, and says so for each.
+/// How objects are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) limit: Duration,
+    /// Whether an absent object is an error.
+    pub(super) must_exist: bool,
+    pub(super) report: Report,
+}
+
+impl Patience {
+    /// For objects that were just changed.
+    pub(super) fn changed(limit: Duration) -> Self {
+        Self { limit, must_exist: true, report: Report::Each }
+    }
+
+    /// For machines that go.
+    pub(super) fn going(limit: Duration) -> Self {
+        Self { limit, must_exist: false, report: Report::Nothing }
+    }
+}
+
+/// Waits for objects one after the other, all within one limit.
 ///
 /// # Errors
 /// `E041` with what each object is instead, `E030` for one that does not exist though it must.
 pub(super) async fn until(
     client: &Client,
     awaited: &[Awaited],
-    limit: Duration,
-    must_exist: bool,
+    patience: Patience,
     check: impl Fn(Option<&Value>) -> Result<(), String>,
 ) -> Result<(), CliError> {
+    let Patience { limit, must_exist, report } = patience;
     let clock = Clock::wall();
     for (index, object) in awaited.iter().enumerate() {
         let left = limit.saturating_sub(clock.elapsed());
-        let waited = one(client, object, must_exist, &check);
+        let waited = object.until(client, must_exist, &check);
         match clock.timeout(left, waited).await {
             Ok(outcome) => {
                 outcome?;
-                output::write(format!("{}/{} condition met\n", object.kind.singular, object.name))?;
+                if report == Report::Each {
+                    let name = format!("{}/{}", object.kind.singular, object.name);
+                    output::write(format!("{} condition met\n", printable(&name)))?;
+                }
             }
             Err(_) => return Err(timed_out(client, &awaited[index..], limit, check).await),
         }
     }
     Ok(())
-}
-
-async fn one(
-    client: &Client,
-    awaited: &Awaited,
-    must_exist: bool,
-    check: impl Fn(Option<&Value>) -> Result<(), String>,
-) -> Result<(), CliError> {
-    let kind = &awaited.kind;
-    let failed = |error: ClientError| request_failed(&format!("watch {}", kind.singular), &error);
-    let selector = encoded(&format!("metadata.name={}", awaited.name));
-    let collection = format!("{}?fieldSelector={selector}", kind.path(&awaited.namespace));
-    loop {
-        let list = client.get_json(&collection).await.map_err(failed)?;
-        let object = list["items"].get(0);
-        if check(object).is_ok() {
-            return Ok(());
-        }
-        if object.is_none() && must_exist {
-            return Err(kind.not_found(client, &awaited.namespace, &awaited.name).await);
-        }
-        let version = encoded(list["metadata"]["resourceVersion"].as_str().unwrap_or_default());
-        let path = format!("{collection}&watch=1&resourceVersion={version}");
-        let mut events = client.watch_as(&path, "application/json").await.map_err(failed)?;
-        while let Some(event) = events.next().await {
-            let event = event.map_err(failed)?;
-            match event["type"].as_str() {
-                Some("DELETED") if must_exist => {
-                    let message =
-                        format!("{} {:?} was deleted meanwhile", kind.singular, awaited.name);
-                    return Err(CliError::new("E030", Exit::NotFound, message));
-                }
-                Some("DELETED") if check(None).is_ok() => return Ok(()),
-                Some("ADDED" | "MODIFIED") if check(Some(&event["object"])).is_ok() => {
-                    return Ok(());
-                }
-                // The version is too old, or the server is stopping: from the start.
-                Some("ERROR") => break,
-                _ => {}
-            }
-        }
-    }
 }
 
 async fn timed_out(
@@ -292,15 +281,19 @@ async fn timed_out(
     check: impl Fn(Option<&Value>) -> Result<(), String>,
 ) -> CliError {
     let mut waiting = Vec::new();
-    for awaited in rest {
-        let object = awaited.kind.get(client, &awaited.namespace, &awaited.name).await;
-        if let Err(why) = check(object.ok().flatten().as_ref()) {
-            waiting.push((format!("{}/{}", awaited.kind.singular, awaited.name), why));
+    // The server may be why it took so long: the answer must not.
+    let looking = async {
+        for awaited in rest {
+            let object = awaited.kind.get(client, &awaited.namespace, &awaited.name).await;
+            if let Err(why) = check(object.ok().flatten().as_ref()) {
+                waiting.push((format!("{}/{}", awaited.kind.singular, awaited.name), why));
+            }
+            if waiting.len() > OBJECTS_SHOWN {
+                break;
+            }
         }
-        if waiting.len() > OBJECTS_SHOWN {
-            break;
-        }
-    }
+    };
+    let _ = Clock::wall().timeout(LOOKING, looking).await;
     let message = match rest.len() {
         1 => format!("timed out after {limit:?}"),
         count => format!("timed out after {limit:?}, with {count} objects left to look at"),

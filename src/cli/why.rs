@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::arguments::Target;
 use super::collect;
 use super::connection::connect;
-use super::error::CliError;
+use super::error::{CliError, Exit};
 use super::output;
-use super::resources::Served;
 use super::table::{Color, painted};
+use crate::acts::Served;
 use crate::clock::Clock;
 use crate::describe::why::{Explanation, Remaining, Step, Subject, explain};
 use crate::describe::{Sources, Span, Tone, is_negative};
@@ -61,9 +61,10 @@ pub(super) async fn run(why: Why) -> Result<ExitCode, CliError> {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let sources = match cluster_name(&object) {
         // An object may outlive its cluster.
-        Some(cluster) => {
-            collect::cluster(&client, &served, namespace, cluster).await.unwrap_or_default()
-        }
+        Some(cluster) => match collect::cluster(&client, &served, namespace, cluster).await {
+            Err(error) if error.exit != Exit::NotFound => return Err(error),
+            found => found.unwrap_or_default(),
+        },
         None => Sources::default(),
     };
     let explanation = explain(&sources, &object, Clock::wall().now());

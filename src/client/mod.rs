@@ -7,6 +7,7 @@ mod error;
 mod key;
 mod preview;
 mod raw;
+mod requests;
 mod target;
 mod transport;
 mod verbs;

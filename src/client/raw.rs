@@ -20,6 +20,15 @@ impl Client {
         decode(path, &bytes)
     }
 
+    /// GET of any path that answers text, e.g. `/metrics`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn get_text(&self, path: &str) -> Result<String, ClientError> {
+        let bytes = self.send(Call::read(path.to_owned())).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Opens a watch and counts its events until there are `limit` or the stream ends.
     ///
     /// # Errors

@@ -13,16 +13,20 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt;
 
+use super::requests::Requests;
 use super::target::percent_encode;
 use super::{ClientError, Preview};
 use crate::apiserver::serve::in_process;
 use crate::apiserver::{ApiServer, Identity, InProcess};
+use crate::metrics::Registry;
 
 /// A client of one API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     lane: Lane,
     field_manager: Arc<str>,
+    /// Counts answers, if somebody wants to know.
+    requests: Option<Arc<Requests>>,
 }
 
 /// The way to the server.
@@ -61,20 +65,29 @@ pub(crate) struct Call {
 impl Client {
     /// Wraps an existing client; writes carry `field_manager`.
     pub fn new(kube: kube::Client, field_manager: &str) -> Self {
-        Self { lane: Lane::Kube(Arc::new(kube)), field_manager: field_manager.into() }
+        Self {
+            lane: Lane::Kube(Arc::new(kube)),
+            field_manager: field_manager.into(),
+            requests: None,
+        }
     }
 
     /// A client of an engine in this process, speaking as `identity`.
     pub fn in_process(server: &ApiServer, identity: Identity, field_manager: &str) -> Self {
         let local = Local { server: server.clone(), identity, kube: OnceLock::new() };
-        Self { lane: Lane::Local(Arc::new(local)), field_manager: field_manager.into() }
+        Self {
+            lane: Lane::Local(Arc::new(local)),
+            field_manager: field_manager.into(),
+            requests: None,
+        }
     }
 
     /// A client whose writes go through a preview.
     pub(super) fn previewing(preview: &Arc<Preview>) -> Self {
         let server = preview.server().clone();
         let field_manager = server.field_manager.clone();
-        Self { lane: Lane::Preview(preview.clone(), Box::new(server)), field_manager }
+        let lane = Lane::Preview(preview.clone(), Box::new(server));
+        Self { lane, field_manager, requests: None }
     }
 
     /// A client of the current context of a kubeconfig file, over the network.
@@ -108,12 +121,28 @@ impl Client {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(kube::Error::InferKubeconfig)?;
+        Self::from_config(config, field_manager)
+    }
+
+    /// A client for a configuration that was read already.
+    ///
+    /// # Errors
+    /// When it names no usable credentials.
+    pub fn from_config(config: kube::Config, field_manager: &str) -> Result<Self, ClientError> {
         Ok(Self::new(kube::Client::try_from(config)?, field_manager))
+    }
+
+    /// The same client, whose requests are counted as client-go counts them.
+    pub fn counted(mut self, metrics: &Registry) -> Self {
+        let host = if self.is_remote() { "remote" } else { "in-process" };
+        self.requests = Some(Arc::new(Requests::new(metrics.clone(), host)));
+        self
     }
 
     /// Same connection, other field manager.
     pub fn with_field_manager(&self, field_manager: &str) -> Self {
-        Self { lane: self.lane.clone(), field_manager: field_manager.into() }
+        let requests = self.requests.clone();
+        Self { lane: self.lane.clone(), field_manager: field_manager.into(), requests }
     }
 
     /// The kube client inside. Call inside a tokio runtime.
@@ -154,6 +183,7 @@ impl Client {
     /// # Errors
     /// `Status` for any code of 400 and above.
     pub(crate) async fn open(&self, call: Call) -> Result<AnswerBody, ClientError> {
+        let method = self.requests.as_ref().map(|_| call.method.clone());
         let answer = match &self.lane {
             Lane::Local(local) => {
                 let mut request = call.into_request(Body::from)?;
@@ -171,6 +201,9 @@ impl Client {
             }
         };
         let (parts, body) = answer.into_parts();
+        if let (Some(requests), Some(method)) = (&self.requests, method) {
+            requests.count(&method, parts.status);
+        }
         if parts.status.is_client_error() || parts.status.is_server_error() {
             return Err(ClientError::from_answer(parts.status, &body.collect().await?));
         }

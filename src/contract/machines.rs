@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::api::conditions::Condition;
-use crate::api::core::Machine;
+use crate::api::core::{Machine, StatusVersion};
 
+use super::version::Version;
 use super::{conditions, labels};
 
 /// metav1 conditions of a Machine.
@@ -76,6 +77,45 @@ fn age_key(machine: &Machine) -> (Option<jiff::Timestamp>, &str) {
     (machine.metadata.creation_timestamp.as_ref().map(|time| time.0), name(machine))
 }
 
+/// Versions of Machines with their counts; a Node's kubelet version counts over the spec's.
+pub fn versions(machines: &[Arc<Machine>]) -> Vec<StatusVersion> {
+    let mut ordered = machines.to_vec();
+    sort_oldest_first(&mut ordered);
+    aggregate_versions(ordered.iter().map(|machine| StatusVersion {
+        version: kubelet_version(machine).unwrap_or(&machine.spec.version).to_owned(),
+        replicas: Some(1),
+    }))
+}
+
+/// The kubelet version that a Machine's Node reports, if it does.
+pub fn kubelet_version(machine: &Machine) -> Option<&str> {
+    machine
+        .status
+        .as_ref()
+        .and_then(|status| status.node_info.as_ref())
+        .and_then(|info| info.get("kubeletVersion"))
+        .and_then(serde_json::Value::as_str)
+        .filter(|version| !version.is_empty())
+}
+
+/// Sums counts by version and orders them by version.
+pub fn aggregate_versions(versions: impl IntoIterator<Item = StatusVersion>) -> Vec<StatusVersion> {
+    let mut sums: Vec<StatusVersion> = Vec::new();
+    for version in versions.into_iter().filter(|version| !version.version.is_empty()) {
+        match sums.iter_mut().find(|sum| sum.version == version.version) {
+            Some(sum) => {
+                sum.replicas = Some(sum.replicas.unwrap_or(0) + version.replicas.unwrap_or(0));
+            }
+            None => sums.push(version),
+        }
+    }
+    sums.sort_by(|a, b| match (Version::parse(&a.version), Version::parse(&b.version)) {
+        (Some(a), Some(b)) => a.compare_with_build(&b),
+        _ => a.version.cmp(&b.version),
+    });
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +135,23 @@ mod tests {
         assert_eq!(machines.iter().map(|m| name(m)).collect::<Vec<_>>(), ["b", "a", "c"]);
         sort_newest_first(&mut machines);
         assert_eq!(machines.iter().map(|m| name(m)).collect::<Vec<_>>(), ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn versions_are_counted_and_ordered() {
+        let machine = |version: &str, kubelet: Option<&str>| {
+            let mut machine = Machine::default();
+            machine.spec.version = version.into();
+            let info = kubelet.map(|version| serde_json::json!({"kubeletVersion": version}));
+            machine.status.get_or_insert_default().node_info = info;
+            Arc::new(machine)
+        };
+        let held = [machine("v1.34.0", None), machine("v1.9.0", None), machine("v1.34.0", None)];
+        let counted = versions(&held);
+        assert_eq!(counted[0].version, "v1.9.0");
+        assert_eq!(counted[1].replicas, Some(2));
+        let updated = [machine("v1.35.0", Some("v1.34.0")), machine("v1.35.0", Some(""))];
+        let counted: Vec<String> = versions(&updated).into_iter().map(|it| it.version).collect();
+        assert_eq!(counted, ["v1.34.0", "v1.35.0"], "what runs counts, if it is known");
     }
 }

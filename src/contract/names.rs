@@ -5,9 +5,8 @@
 
 use serde_json::json;
 
-use crate::machinery::gotemplate::{Options, Template};
+use crate::machinery::name_template;
 pub use crate::machinery::names::label_value;
-use crate::machinery::status::quote;
 
 /// Characters of generated suffixes: no vowels and nothing that is easily confused.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -49,14 +48,7 @@ pub fn from_template(
             None => data[path] = json!(value),
         }
     }
-    let options = Options { has_sprig: false, requires_keys: true };
-    let parsed = Template::parse_with("template name generator", template, options)
-        .map_err(|error| format!("parsing template {}: {error}", quote(template)))?;
-    let mut name = parsed.execute(&data).map_err(|error| format!("rendering template: {error}"))?;
-    if name.len() > NAME_MAX {
-        name = generate(&name, random);
-    }
-    Ok(name)
+    name_template::render(template, &data, &suffix(random))
 }
 
 /// A stable hash of bytes, the first half of a `machine-template-hash`.

@@ -48,7 +48,13 @@ pub struct UnknownKind {
 pub struct ContractVersions {
     /// By group and kind. Written by the composition root, read by every reconciler.
     kinds: Arc<RwLock<Kinds>>,
+    /// Contract of each version that labels name, by group, kind and version. Written and read as
+    /// `kinds` are.
+    contracts: Arc<RwLock<Contracts>>,
 }
+
+/// Contracts by group, kind and version.
+type Contracts = HashMap<(String, String, String), Contract>;
 
 /// Kinds by group and kind.
 type Kinds = HashMap<(String, String), Arc<ContractKind>>;
@@ -69,6 +75,16 @@ impl ContractVersions {
         plural: &str,
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> bool {
+        let labels: Vec<(&str, &str)> = labels.into_iter().collect();
+        let mut contracts = self.contracts.write();
+        for (contract, versions) in labels.iter().filter_map(|label| contract_of(*label)) {
+            for version in versions.split('_') {
+                let key = (group.to_owned(), kind.to_owned(), version.to_owned());
+                let held = contracts.entry(key).or_insert(contract);
+                *held = contract.max(*held);
+            }
+        }
+        drop(contracts);
         let Some((contract, version)) = latest(labels) else { return false };
         self.insert(ContractKind {
             resource: ApiResource {
@@ -86,6 +102,19 @@ impl ContractVersions {
     /// A kind by group and kind.
     pub fn get(&self, group: &str, kind: &str) -> Option<Arc<ContractKind>> {
         self.kinds.read().get(&(group.to_owned(), kind.to_owned())).cloned()
+    }
+
+    /// The contract that a version of a kind speaks; the oldest one for a version that no label
+    /// names.
+    pub fn contract(&self, group: &str, kind: &str, version: &str) -> Contract {
+        let key = (group.to_owned(), kind.to_owned(), version.to_owned());
+        if let Some(contract) = self.contracts.read().get(&key) {
+            return *contract;
+        }
+        match self.get(group, kind) {
+            Some(known) if known.resource.version == version => known.contract,
+            Some(_) | None => Contract::V1Beta1,
+        }
     }
 
     /// All kinds, ordered by group and kind.
@@ -115,17 +144,22 @@ pub fn latest<'a>(
 ) -> Option<(Contract, String)> {
     labels
         .into_iter()
-        .filter(|(_, versions)| !versions.is_empty())
-        .filter_map(|(label, versions)| {
-            let contract = match label.strip_prefix("cluster.x-k8s.io/")? {
-                "v1beta1" => Contract::V1Beta1,
-                "v1beta2" => Contract::V1Beta2,
-                _ => return None,
-            };
+        .filter_map(|label| {
+            let (contract, versions) = contract_of(label)?;
             let newest = versions.split('_').max_by_key(|version| version_rank(version))?;
             Some((contract, newest.to_owned()))
         })
         .max_by_key(|(contract, _)| *contract)
+}
+
+/// What a label says: a contract and the versions under it, joined by `_`.
+fn contract_of<'a>((label, versions): (&str, &'a str)) -> Option<(Contract, &'a str)> {
+    let contract = match label.strip_prefix("cluster.x-k8s.io/")? {
+        "v1beta1" => Contract::V1Beta1,
+        "v1beta2" => Contract::V1Beta2,
+        _ => return None,
+    };
+    (!versions.is_empty()).then_some((contract, versions))
 }
 
 /// Kubernetes' order of API versions: stable over beta over alpha, then by number.

@@ -125,9 +125,11 @@ impl Printer<'_> {
             kind: single.then(|| node.kind.clone()),
             name: single.then(|| node.name.clone()),
         });
-        let branch = self.multiline_prefix(id);
-        for line in more {
-            self.continuation(&branch, line);
+        if !more.is_empty() {
+            let branch = self.multiline_prefix(id);
+            for line in more {
+                self.continuation(&branch, line);
+            }
         }
         if node.filter != Filter::None {
             self.conditions(prefix, node);

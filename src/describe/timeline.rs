@@ -10,7 +10,7 @@ use super::object::{self, conditions, find};
 use super::sources::Sources;
 
 /// Stages of a machine's start, in order, with the condition that ends each.
-const STAGES: [(&str, &str); 4] = [
+pub const STAGES: [(&str, &str); 4] = [
     ("bootstrap", "BootstrapConfigReady"),
     ("infrastructure", "InfrastructureReady"),
     ("node", "NodeHealthy"),
@@ -59,23 +59,29 @@ fn start(machine: &Value) -> Option<Start> {
     let created: Timestamp =
         machine["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok())?;
     let all = conditions(machine);
-    let mut stages = Vec::new();
+    let reached =
+        |type_: &str| find(&all, type_).filter(|condition| condition.status == "True")?.since;
+    Some(Start {
+        machine: object::name(machine).to_owned(),
+        is_control_plane: object::is_control_plane_machine(machine),
+        created,
+        stages: stages(created, reached),
+    })
+}
+
+/// Stages of a machine that was created then. `reached` answers since when a condition is True.
+pub fn stages(created: Timestamp, reached: impl Fn(&str) -> Option<Timestamp>) -> Vec<Stage> {
+    let mut stages = Vec::with_capacity(STAGES.len());
     let mut begin = created;
     for (name, type_) in STAGES {
-        let reached = find(&all, type_).filter(|condition| condition.status == "True");
-        let end = reached.and_then(|condition| condition.since).map(|since| since.max(begin));
+        let end = reached(type_).map(|since| since.max(begin));
         stages.push(Stage { name, start: begin, end });
         match end {
             Some(end) => begin = end,
             None => break,
         }
     }
-    Some(Start {
-        machine: object::name(machine).to_owned(),
-        is_control_plane: object::is_control_plane_machine(machine),
-        created,
-        stages,
-    })
+    stages
 }
 
 #[cfg(test)]

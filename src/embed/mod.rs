@@ -27,7 +27,7 @@ mod credentials;
 mod tests;
 
 pub use control_plane::{Builder, ControlPlane, EmbedError};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, KeptCredentials};
 
 pub use crate::apiserver::{
     Access, AdmissionPlugins, AuthorizationMode, ServiceRange, StaticToken,

@@ -122,7 +122,7 @@ fn check_place(client: &Value) -> Result<(), String> {
         return Err("at least one of service and url should be defined in config".to_owned());
     }
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if scheme != "https" {
+    if !scheme.eq_ignore_ascii_case("https") {
         return Err(format!("expected https scheme, got {scheme}"));
     }
     Ok(())

@@ -71,7 +71,10 @@ impl Patch {
     /// # Errors
     /// It is no base64.
     pub fn text(&self) -> Result<Vec<u8>, String> {
-        STANDARD.decode(&self.patch).map_err(|error| error.to_string())
+        let mut text = self.patch.clone();
+        // Some encoders break lines.
+        text.retain(|c| !matches!(c, '\r' | '\n'));
+        STANDARD.decode(&text).map_err(|error| error.to_string())
     }
 
     /// The object with the patch.
@@ -172,6 +175,12 @@ mod tests {
         let expected =
             json!({"metadata": {"name": "a", "annotations": {"b": "c"}}, "spec": {"d": 1}});
         assert_eq!(Value::Object(with_cluster(&object)), json!({ "cluster": expected }));
+    }
+
+    #[test]
+    fn line_breaks_in_base64_are_nothing() {
+        let patch = Patch { patch: "eyJh\r\nIjoxfQ==\n".to_owned(), ..Patch::default() };
+        assert_eq!(patch.text().as_deref(), Ok(&b"{\"a\":1}"[..]));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::client::ObjectKey;
 const RESPONSE_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// Most answers that are kept.
 const RESPONSES_MAX: usize = 1_000;
+/// Most bytes that they have in all.
+const BYTES_MAX: usize = 64 << 20;
 /// Most objects that are known to be held; a hook is asked again early for those that are not.
 const HOLDS_MAX: usize = 10_000;
 
@@ -21,29 +23,39 @@ const HOLDS_MAX: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Remembered {
     /// Answers with the time when they are forgotten. Locked for a look.
-    responses: Mutex<BTreeMap<(Hook, String), (Duration, Response)>>,
+    responses: Mutex<BTreeMap<(Hook, String), Kept>>,
     /// Until when a hook holds an object, and what it said. Locked for a look.
     holds: Mutex<BTreeMap<(Hook, ObjectKey), (Duration, String)>>,
+}
+
+/// An answer that is kept.
+struct Kept {
+    until: Duration,
+    response: Response,
+    /// Bytes of its document.
+    size: usize,
 }
 
 impl Remembered {
     /// An answer that still holds.
     pub(super) fn response(&self, hook: Hook, key: &str, now: Duration) -> Option<Response> {
         let responses = self.responses.lock();
-        let (until, response) = responses.get(&(hook, key.to_owned()))?;
-        (*until > now).then(|| response.clone())
+        let kept = responses.get(&(hook, key.to_owned()))?;
+        (kept.until > now).then(|| kept.response.clone())
     }
 
     /// Keeps an answer.
     pub(super) fn keep_response(&self, hook: Hook, key: String, response: Response, now: Duration) {
+        let size = response.body.to_string().len();
         let mut responses = self.responses.lock();
-        if responses.len() >= RESPONSES_MAX {
-            responses.retain(|_, (until, _)| *until > now);
-        }
-        if responses.len() >= RESPONSES_MAX {
+        responses.retain(|_, kept| kept.until > now);
+        let bytes: usize = responses.values().map(|kept| kept.size).sum();
+        if responses.len() >= RESPONSES_MAX || bytes + size > BYTES_MAX {
             responses.clear();
         }
-        responses.insert((hook, key), (now + RESPONSE_AGE_MAX, response));
+        if size <= BYTES_MAX {
+            responses.insert((hook, key), Kept { until: now + RESPONSE_AGE_MAX, response, size });
+        }
     }
 
     /// The answer of a hook that holds an object, with the seconds that are left of it.

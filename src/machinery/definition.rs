@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::selector::LabelSelector;
 use super::status::Cause;
 
 /// One resource in one version, built in or from a CustomResourceDefinition.
@@ -165,8 +166,9 @@ pub type ConvertObject = fn(&mut Value, from: &str, to: &str) -> Result<(), Stri
 pub trait Objects {
     /// An object by its kind, namespace and name.
     fn get(&self, kind: ObjectKind<'_>, namespace: &str, name: &str) -> Option<Value>;
-    /// All objects of a kind in a namespace, or everywhere, by namespace and name.
-    fn list(&self, kind: ObjectKind<'_>, namespace: Option<&str>) -> Vec<Value>;
+    /// The objects of a kind that a selector takes, in a namespace or everywhere, by namespace and
+    /// name.
+    fn list(&self, kind: ObjectKind<'_>, within: Option<&str>, with: &LabelSelector) -> Vec<Value>;
 }
 
 /// A kind without its version.
@@ -223,17 +225,35 @@ pub struct Among {
     pub delete: Option<RefuseDeletion>,
 }
 
-/// What a kind does beyond its schema. Plain functions, so that a definition stays data.
+/// What a kind does beyond its schema. Plain functions, so that a definition stays data. Defaults
+/// and rules are those of upstream's webhooks, which are registered for the objects and not for
+/// their subresources.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strategy {
     /// Sets defaults that depend on other fields.
     pub default: Option<DefaultObject>,
     /// Checks rules beyond the schema; an empty vector accepts.
     pub validate: Option<ValidateObject>,
+    /// Runs instead of `default` where a write is a dry run.
+    pub default_dry_run: Option<DefaultObject>,
+    /// Runs instead of `validate` where a write is a dry run.
+    pub validate_dry_run: Option<ValidateObject>,
     /// Checks a Scale before it is written into an object.
     pub validate_scale: Option<ValidateScale>,
     /// Converts between any two versions of the kind; all its versions carry the same function.
     pub convert: Option<ConvertObject>,
     /// Rules that look at other objects.
     pub among: Option<&'static Among>,
+}
+
+impl Strategy {
+    /// What sets defaults in a write.
+    pub fn defaulting(&self, is_dry_run: bool) -> Option<DefaultObject> {
+        self.default_dry_run.filter(|_| is_dry_run).or(self.default)
+    }
+
+    /// What checks the object of a write.
+    pub fn validation(&self, is_dry_run: bool) -> Option<ValidateObject> {
+        self.validate_dry_run.filter(|_| is_dry_run).or(self.validate)
+    }
 }

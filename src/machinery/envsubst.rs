@@ -98,7 +98,7 @@ fn without_spaces(text: &str) -> String {
         let (before, after) = rest.split_at(start + 2);
         out.push_str(before);
         rest = after;
-        let Some(end) = after.find('}') else { continue };
+        let Some(end) = after.find('}') else { break };
         let name = after[..end].trim();
         if !name.is_empty() && name.chars().all(is_name) {
             out.push_str(name);

@@ -18,10 +18,13 @@ pub mod kubeadm;
 pub mod managed_fields;
 pub mod meta;
 mod moment;
+pub mod name_template;
 pub mod names;
+pub mod nearest;
 pub mod omitted;
 pub mod openapi;
 pub mod patch;
+pub mod printable;
 pub mod protobuf;
 pub mod quantity;
 #[cfg(test)]

@@ -2,4 +2,4 @@
 
 mod registry;
 
-pub use registry::{Counter, Gauge, Registry};
+pub use registry::{Counter, Gauge, Histogram, Registry};

@@ -146,6 +146,20 @@ impl CertificateAuthority {
     }
 }
 
+/// How long a certificate (PEM) is still good for; zero if it is over.
+///
+/// # Errors
+/// [`PkiError::Parse`] when it cannot be read.
+pub fn remaining_validity(certificate_pem: &str) -> Result<Duration, PkiError> {
+    let invalid = |detail: String| PkiError::Parse { what: "the certificate", detail };
+    let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+        .map_err(|error| invalid(error.to_string()))?;
+    let (_, certificate) =
+        X509Certificate::from_der(&der).map_err(|error| invalid(error.to_string()))?;
+    let left = certificate.validity().time_to_expiration();
+    Ok(left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default())
+}
+
 fn leaf(request: &LeafRequest) -> Result<CertificateParams, PkiError> {
     let mut params = params(&request.common_name, &request.organizations, request.validity)?;
     params.use_authority_key_identifier_extension = true;

@@ -1,6 +1,7 @@
 //! Certificate authorities, leaf certificates, keys and kubeconfigs. Always in wall time.
 
 mod authority;
+mod cluster;
 mod digest;
 mod key;
 mod kubeconfig;
@@ -13,7 +14,8 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use authority::CertificateAuthority;
+pub use authority::{CertificateAuthority, remaining_validity};
+pub use cluster::{ADMIN_LIFE, ClusterPair};
 pub use digest::sha256_hex;
 pub use key::generate_key_pem;
 pub use kubeconfig::Kubeconfig;
@@ -65,6 +67,9 @@ pub enum PkiError {
     /// A signature or random numbers could not be made.
     #[error("failed to sign")]
     Sign,
+    /// The process is going down.
+    #[error("interrupted while making keys")]
+    Interrupted,
 }
 
 /// A certificate with its private key, both PEM.

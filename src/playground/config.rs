@@ -35,6 +35,11 @@ pub struct Config {
     pub watch_events: bool,
     /// Where the management kubeconfig is written; `None` writes none.
     pub kubeconfig: Option<PathBuf>,
+    /// Name of its cluster and its context.
+    pub context: String,
+    /// Where authority and administrator's certificate are kept, so that kubeconfigs stay valid
+    /// when the playground is started again; `None` makes new ones.
+    pub identity: Option<PathBuf>,
 }
 
 impl Config {
@@ -52,6 +57,8 @@ impl Config {
             webhooks: ServiceUrls::default(),
             watch_events: false,
             kubeconfig: None,
+            context: "capim".to_owned(),
+            identity: None,
         }
     }
 
@@ -117,6 +124,14 @@ pub enum PlaygroundError {
         path: PathBuf,
         /// Cause.
         source: io::Error,
+    },
+    /// Kept certificates could not be read or written.
+    #[error("failed to use the kept certificates in {path}: {detail}")]
+    Identity {
+        /// Directory.
+        path: PathBuf,
+        /// Cause.
+        detail: String,
     },
     /// Certificates could not be made.
     #[error(transparent)]

@@ -4,19 +4,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// capim's state directory: `$XDG_STATE_HOME/capim/default`, by default under `~/.local/state`.
-pub fn state_directory() -> PathBuf {
+/// The directory of all instances: `$XDG_STATE_HOME/capim`, by default `~/.local/state/capim`.
+pub fn state_root() -> PathBuf {
     let base =
         std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base.unwrap_or_else(|| {
         std::env::home_dir().unwrap_or_else(|| PathBuf::from(".")).join(".local").join("state")
     });
-    base.join("capim").join("default")
+    base.join("capim")
 }
 
-/// Path of the management kubeconfig unless the user names another one.
-pub fn default_kubeconfig_path() -> PathBuf {
-    state_directory().join("kubeconfig")
+/// Makes a directory, and those above it, that only its owner can enter.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_private_directory(directory: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Writes a file that only its owner can read, at once: a reader sees the old or the new content.
@@ -25,7 +28,7 @@ pub fn default_kubeconfig_path() -> PathBuf {
 /// When the directory cannot be made or the file not be written.
 pub fn write_private(path: &Path, content: &str) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        make_private_directory(directory)?;
     }
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

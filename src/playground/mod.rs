@@ -4,34 +4,35 @@
 //! `Config -> Playground::start -> Playground::stop`. Everything that runs is joined by `stop`;
 //! nothing outlives it: no task, no listener, no file but the kubeconfig's directory.
 
-mod apply;
 mod config;
 #[cfg(test)]
 mod example_tests;
 #[cfg(test)]
 mod extension_tests;
+mod identity;
 mod inventory;
 mod kubeconfig;
 mod kubelets;
 mod limits;
-mod manifests;
 pub mod plan;
 mod process;
 mod providers;
-pub mod sample;
 mod start;
+mod states;
 #[cfg(test)]
 mod topology_tests;
 mod wait;
 mod webhook_certificates;
 
+pub use crate::acts::{
+    Applier, ApplyError, Example, Manifest, ManifestError, apply_manifests, parse_manifests,
+    read_manifests, sample,
+};
 pub use crate::apiserver::{ServiceUrl, ServiceUrls};
 pub use crate::providers::{Provider, Selection};
-pub use apply::{Applier, ApplyError, apply_manifests};
 pub use config::{ApiPort, Config, PlaygroundError};
-pub use kubeconfig::{default_kubeconfig_path, state_directory, write_private};
+pub use kubeconfig::{make_private_directory, state_root, write_private};
 pub use limits::raise_file_limit;
-pub use manifests::{Example, Manifest, ManifestError, parse_manifests, read_manifests};
 pub use process::{ProcessConfig, ProcessError, ProviderProcess, Stage};
 pub use start::Playground;
 pub use wait::{Readiness, WaitError, index_machines};

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
-use super::apply::{Applier, ApplyError};
-use super::manifests::Manifest;
-use super::providers::{contract_versions, management_api};
+use super::process::contract_versions;
+use super::providers::management_api;
+use super::{Applier, ApplyError, Manifest};
+use crate::api::conversion;
 use crate::api::core::Cluster;
 use crate::api::topology::ClusterClass;
 use crate::apiserver::{Identity, ServiceUrls};
@@ -152,18 +153,32 @@ pub async fn plan(
     namespace: &str,
     manifests: &[Manifest],
 ) -> Result<Plan, PlanError> {
-    let changed = Applier::discover(client).await?.dry_run(namespace, manifests).await?;
+    let written = Applier::discover(client).await?.dry_run(namespace, manifests).await?;
     let preview = Preview::new(client);
-    for (resource, object) in &changed {
-        preview.put(resource, object);
+    let mut changed = Vec::new();
+    for (resource, object) in written {
+        // Classes may name templates in another version than that in which they are written.
+        let mut forms: Vec<_> =
+            VERSIONS.iter().filter_map(|version| in_version(&resource, &object, version)).collect();
+        for (resource, object) in &forms {
+            preview.put(resource, object);
+        }
+        changed.push(match forms.pop() {
+            Some(newest) => newest,
+            None => {
+                preview.put(&resource, &object);
+                (resource, object)
+            }
+        });
     }
+    let versions = contract_versions(client).await?;
     let touched = Touched::by(&changed);
     let mut plan = Plan::default();
     for cluster in touched.clusters(client, &changed).await? {
         let class = touched.class(client, &changed, &cluster).await?;
         // Each Cluster is tried on its own, as if it were the only one.
         put_cluster(&preview, &cluster);
-        let outlook = try_pass(&preview, &contract_versions(), clock, &cluster, class).await?;
+        let outlook = try_pass(&preview, &versions, clock, &cluster, class).await?;
         plan.clusters.push(ClusterPlan {
             cluster: ObjectKey::of(&cluster),
             message: outlook.message,
@@ -172,6 +187,22 @@ pub async fn plan(
         });
     }
     Ok(plan)
+}
+
+/// Versions of Cluster API's kinds, the newest last.
+const VERSIONS: [&str; 2] = ["v1beta1", "v1beta2"];
+
+/// An object in another version, if capim converts its kind.
+fn in_version(
+    resource: &ApiResource,
+    object: &Value,
+    version: &str,
+) -> Option<(ApiResource, Value)> {
+    conversion::of(&resource.group, &resource.kind)?;
+    let mut converted = object.clone();
+    conversion::convert(&mut converted, &resource.version, version).ok()?;
+    let api_version = format!("{}/{version}", resource.group);
+    Some((ApiResource { version: version.to_owned(), api_version, ..resource.clone() }, converted))
 }
 
 fn put_cluster(preview: &Preview, cluster: &Cluster) {

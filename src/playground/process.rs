@@ -133,7 +133,9 @@ impl ProviderProcess {
         if !missing.is_empty() {
             return Err(ProcessError::MissingKinds(missing));
         }
-        let versions = contract_versions(&config.client).await?;
+        let versions = contract_versions(&config.client).await.map_err(|source| {
+            ProcessError::Request { what: "list CustomResourceDefinitions".to_owned(), source }
+        })?;
         let has_dev_kinds = kinds.has_dev();
         let has_in_memory_kinds = kinds.has_in_memory();
         let has_pool_kinds = kinds.has_pools();
@@ -418,12 +420,11 @@ impl ServedKinds {
 }
 
 /// The contract versions of all kinds that the server has definitions of.
-async fn contract_versions(client: &Client) -> Result<ContractVersions, ProcessError> {
-    let definitions = client.list::<CustomResourceDefinition>("", "").await;
-    let definitions = definitions.map_err(|source| ProcessError::Request {
-        what: "list CustomResourceDefinitions".to_owned(),
-        source,
-    })?;
+///
+/// # Errors
+/// They could not be listed.
+pub(super) async fn contract_versions(client: &Client) -> Result<ContractVersions, ClientError> {
+    let definitions = client.list::<CustomResourceDefinition>("", "").await?;
     let versions = ContractVersions::default();
     for definition in definitions {
         let labels = definition.metadata.labels.unwrap_or_default();

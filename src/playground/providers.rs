@@ -10,6 +10,7 @@ use super::KUBERNETES_VERSION;
 use super::config::Config;
 use super::inventory;
 use super::kubelets::ManagementKubelets;
+use super::states;
 use super::wait::index_machines;
 use crate::api;
 use crate::api::controlplane::KubeadmControlPlane;
@@ -23,6 +24,7 @@ use crate::contract::versions::ContractVersions;
 use crate::controllers;
 use crate::extensions::Extensions;
 use crate::machinery::builtin;
+use crate::metrics::Registry;
 use crate::pki::KeyAlgorithm;
 use crate::providers::{
     Provider, Selection, addons, bootstrap, connections, controlplane, core, infrastructure,
@@ -93,7 +95,10 @@ pub(super) async fn start(
     let clock = &config.clock;
     let connections = ClusterCache::new();
     let host = host(config, &connections);
-    let manager = Arc::new(Manager::new(client.clone(), clock.clone()));
+    let metrics = Registry::default();
+    let counted = client.clone().counted(&metrics);
+    let manager = Arc::new(Manager::with_metrics(counted, clock.clone(), metrics));
+    server.publish(manager.metrics());
     let remote = RemoteInformers::new(connections.clone(), clock.clone());
     let versions = contract_versions();
     let machines = manager.informer::<Machine>();
@@ -109,6 +114,7 @@ pub(super) async fn start(
         stop: CancellationToken::new(),
         tasks: Vec::new(),
     };
+    states::publish(manager.metrics(), &running.clusters, &running.machines);
     Providers {
         manager: &manager,
         remote: &remote,
@@ -181,14 +187,14 @@ impl Providers<'_> {
             core::add_controllers(manager, remote, versions, seed, extensions);
         }
         if selection.has(Provider::Addons) {
-            addons::add_controllers(manager, remote);
+            addons::add_controllers(manager, remote, extensions);
         }
+        // Upstream's in-memory provider reads no other keys than RSA's.
+        let algorithm = if has_infra { KeyAlgorithm::EcdsaP256 } else { KeyAlgorithm::Rsa2048 };
         if selection.has(Provider::KubeadmBootstrap) {
-            bootstrap::add_controllers(manager, remote, versions);
+            bootstrap::add_controllers(manager, remote, versions, algorithm);
         }
         if selection.has(Provider::KubeadmControlPlane) {
-            // Upstream's in-memory provider reads no other keys than RSA's.
-            let algorithm = if has_infra { KeyAlgorithm::EcdsaP256 } else { KeyAlgorithm::Rsa2048 };
             controlplane::add_controllers(manager, remote, versions, seed, algorithm);
         }
         if selection.reads_workloads() && !has_infra {

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{ApiPort, Config, PlaygroundError, url};
+use super::identity;
 use super::kubeconfig::write_private;
 use super::kubelets::ManagementKubelets;
 use super::providers::{self, Running};
@@ -49,8 +50,11 @@ impl Playground {
         let url = url(&names[0], address.port());
         let kubelets = ManagementKubelets::new();
         let server = providers::management_api(&config.clock, &config.webhooks, kubelets.clone());
-        let credentials = Credentials::generate_for(&names)?;
-        let kubeconfig = credentials.kubeconfig(&url, credentials.authority_pem());
+        let credentials = match &config.identity {
+            Some(directory) => identity::keep(directory, &names)?,
+            None => Credentials::generate_for(&names)?,
+        };
+        let kubeconfig = credentials.kubeconfig_named(&config.context, &url);
         let stop_listener = CancellationToken::new();
         let endpoint = endpoint(&credentials, server.clone());
         let serving = tokio::spawn(serve(listener, endpoint, stop_listener.clone()));
@@ -158,6 +162,9 @@ impl Playground {
             url: self.url.clone(),
             kubeconfig: self.kubeconfig_path.display().to_string(),
             external: self.external.clone(),
+            client: self.client.clone(),
+            connection: tui::Connection::in_process(),
+            read_only: false,
         }
     }
 

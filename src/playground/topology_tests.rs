@@ -1,11 +1,17 @@
 //! Managed topologies in a whole playground, on the virtual clock.
 
+mod faults;
+mod hooks;
+mod rebase;
+mod workers;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{Config, Manifest, Playground, apply_manifests, plan, read_manifests};
 use crate::api::core::{Cluster, Machine, MachineDeployment};
+use crate::api::topology::ClusterClass;
 use crate::client::{Client, ObjectKey};
 use crate::clock::{Clock, Seed};
 use crate::contract::conditions;
@@ -83,6 +89,17 @@ impl Test {
 
     async fn deployments(&self) -> Vec<MachineDeployment> {
         self.client().list::<MachineDeployment>("default", "").await.unwrap()
+    }
+
+    /// Changes a class by a merge patch of its spec.
+    async fn patch_class(&self, name: &str, spec: Value) {
+        let key = ObjectKey::new("default", name);
+        let patch = json!({ "spec": spec });
+        self.client().merge_patch::<ClusterClass>(&key, "", &patch).await.unwrap();
+    }
+
+    async fn cluster(&self, name: &str) -> Cluster {
+        self.client().get(&ObjectKey::new("default", name)).await.unwrap().unwrap()
     }
 
     async fn patch_cluster(&self, name: &str, patch: Value) {

@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// Time ran out.
 #[derive(Debug, thiserror::Error)]
-#[error("timed out after {limit:?}: {} of {total} clusters are not ready", waiting.len())]
+#[error("timed out after {limit:?}: {} of {total} clusters are not Available", waiting.len())]
 pub struct WaitError {
     /// The limit.
     pub limit: Duration,
@@ -87,6 +87,12 @@ impl Readiness {
             };
             WaitError { limit, waiting: left.iter().map(name).collect(), total: left.len() }
         })
+    }
+
+    /// How many clusters are ready, and of how many.
+    pub fn progress(&self) -> (usize, usize) {
+        let total = self.total();
+        (total.saturating_sub(self.waiting(usize::MAX).len()), total)
     }
 
     async fn wait_for_ever(&self) {

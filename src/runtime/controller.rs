@@ -21,7 +21,7 @@ use super::kinds::Kinds;
 use super::queue::Queue;
 use crate::client::{ClientError, ObjectKey, Written, recording};
 use crate::clock::Clock;
-use crate::metrics::{Counter, Gauge, Registry};
+use crate::metrics::{Counter, Gauge, Histogram, Registry};
 
 /// A key whose retries have come this far apart has failed for more than a second.
 const PERSISTENT: Duration = Duration::from_secs(1);
@@ -157,6 +157,7 @@ impl Controller {
     /// Reconciles until `stop` is cancelled, then ends the keys in hand.
     pub(super) async fn run(self, runtime: Runtime, stop: CancellationToken) {
         let measures = Measures::new(&runtime.metrics, self.name);
+        measures.most_workers.set(self.concurrency);
         let mut running = JoinSet::new();
         let mut held: FuturesUnordered<BoxFuture<'static, Arc<ObjectKey>>> =
             FuturesUnordered::new();
@@ -171,11 +172,12 @@ impl Controller {
                 }
                 Some(key) = held.next() => self.queue.done(&key),
                 key = self.queue.next(&runtime.clock), if running.len() < self.concurrency => {
-                    running.spawn(self.start(key));
+                    running.spawn(self.start(key, &runtime.clock));
                 }
             }
             measures.active.set(running.len());
             measures.depth.set(self.queue.len());
+            measures.adds.add(self.queue.added().saturating_sub(measures.adds.get()));
         }
         let drained = runtime
             .clock
@@ -186,14 +188,20 @@ impl Controller {
         measures.active.set(0);
     }
 
-    fn start(&self, key: Arc<ObjectKey>) -> impl Future<Output = Run> + Send + use<> {
+    fn start(
+        &self,
+        key: Arc<ObjectKey>,
+        clock: &Clock,
+    ) -> impl Future<Output = Run> + Send + use<> {
         let span = info_span!("reconcile", controller = self.name, object = %key);
-        let reconcile = self.reconcile.clone();
+        let (reconcile, clock) = (self.reconcile.clone(), clock.clone());
         async move {
+            let begun = clock.elapsed();
             // The reconciler keeps no state between runs that a panic could leave half done.
             let future = AssertUnwindSafe(async { reconcile(key.clone()).await }).catch_unwind();
             let (outcome, written) = recording(future).await;
-            Run { key, outcome: outcome.map_err(|panic| describe(&*panic)), written }
+            let took = clock.elapsed().saturating_sub(begun);
+            Run { key, outcome: outcome.map_err(|panic| describe(&*panic)), written, took }
         }
         .instrument(span)
     }
@@ -215,6 +223,8 @@ impl Controller {
         };
         let (key, now) = (&run.key, runtime.clock.elapsed());
         let name = self.name;
+        measures.time.observe(run.took.as_secs_f64());
+        measures.work.observe(run.took.as_secs_f64());
         match &run.outcome {
             Ok(Ok(Outcome::Done)) => {
                 measures.success.inc();
@@ -227,6 +237,7 @@ impl Controller {
             }
             Ok(Err(error)) => {
                 let delay = self.queue.failed(key);
+                measures.retries.inc();
                 let conflict =
                     matches!(error, ReconcileError::Client(error) if error.is_conflict());
                 if conflict {
@@ -247,6 +258,7 @@ impl Controller {
             }
             Err(panic) => {
                 let delay = self.queue.failed(key);
+                measures.retries.inc();
                 measures.error.inc();
                 measures.panics.inc();
                 error!(controller = name, object = %key, %panic, ?delay, "reconcile panicked");
@@ -297,7 +309,19 @@ struct Run {
     /// `Err` is the message of a panic.
     outcome: Result<Result<Outcome, ReconcileError>, String>,
     written: Vec<Written>,
+    took: Duration,
 }
+
+/// Bounds of controller-runtime's reconcile times, in seconds.
+/// (controller-runtime v0.23: pkg/internal/controller/metrics/metrics.go)
+const RECONCILE_BOUNDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9,
+    1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0,
+    25.0, 30.0, 40.0, 50.0, 60.0,
+];
+/// Bounds of the work queue's times, in seconds. (controller-runtime v0.23: pkg/metrics/workqueue.go)
+const WORK_BOUNDS: &[f64] =
+    &[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0];
 
 /// The numbers of a controller, under controller-runtime's names.
 struct Measures {
@@ -308,7 +332,12 @@ struct Measures {
     errors: Counter,
     panics: Counter,
     active: Gauge,
+    most_workers: Gauge,
     depth: Gauge,
+    adds: Counter,
+    retries: Counter,
+    time: Histogram,
+    work: Histogram,
 }
 
 impl Measures {
@@ -321,6 +350,7 @@ impl Measures {
             )
         };
         let own = [("controller", controller)];
+        let queue = [("controller", controller), ("name", controller)];
         Self {
             success: total("success"),
             requeue_after: total("requeue_after"),
@@ -341,10 +371,37 @@ impl Measures {
                 "Number of currently used workers per controller",
                 &own,
             ),
-            depth: metrics.gauge(
-                "workqueue_depth",
-                "Current depth of workqueue",
-                &[("controller", controller), ("name", controller)],
+            most_workers: metrics.gauge(
+                "controller_runtime_max_concurrent_reconciles",
+                "Maximum number of concurrent reconciles per controller",
+                &own,
+            ),
+            depth: metrics.gauge("workqueue_depth", "Current depth of workqueue", &queue),
+            adds: metrics.counter(
+                "workqueue_adds_total",
+                "Total number of adds handled by workqueue",
+                &queue,
+            ),
+            retries: metrics.counter(
+                "workqueue_retries_total",
+                "Total number of retries handled by workqueue",
+                &queue,
+            ),
+            time: metrics.histogram(
+                (
+                    "controller_runtime_reconcile_time_seconds",
+                    "Length of time per reconciliation per controller",
+                ),
+                &own,
+                RECONCILE_BOUNDS,
+            ),
+            work: metrics.histogram(
+                (
+                    "workqueue_work_duration_seconds",
+                    "How long in seconds processing an item from workqueue takes.",
+                ),
+                &queue,
+                WORK_BOUNDS,
             ),
         }
     }

@@ -256,8 +256,11 @@ impl Reader {
             let informer = known.downcast_ref::<Informer<K>>();
             return informer.expect("an informer is kept under the id of its type").clone();
         }
-        let source =
-            Source { target: target.clone().into_owned(), namespace: "", label_selector: "" };
+        let source = Source {
+            target: target.clone().into_owned(),
+            namespace: "".into(),
+            label_selector: "",
+        };
         let informer = Informer::<K>::new(source);
         self.kinds.add(&target.group, &target.kind, informer.progress());
         state.informers.insert(id, Box::new(informer.clone()));

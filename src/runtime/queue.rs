@@ -40,6 +40,8 @@ struct State {
     spare: VecDeque<Arc<ObjectKey>>,
     /// Keys that are wanted later, by date. Holds exactly the entries that are `Place::Later`.
     later: BTreeSet<(Duration, Arc<ObjectKey>)>,
+    /// Keys that were put in so far.
+    added: u64,
 }
 
 #[derive(Default)]
@@ -127,6 +129,11 @@ impl Queue {
         delay
     }
 
+    /// How often a key was put in.
+    pub(crate) fn added(&self) -> u64 {
+        self.state.lock().added
+    }
+
     /// Keys that are wanted, now or later.
     pub(crate) fn len(&self) -> usize {
         let state = self.state.lock();
@@ -154,6 +161,7 @@ impl State {
             Place::Spare if !date.is_zero() => return false,
             Place::Spare | Place::Nowhere => {}
         }
+        self.added += 1;
         if date.is_zero() {
             entry.place = Place::Ready;
             self.ready.push_back(key);
@@ -179,6 +187,7 @@ impl State {
             Place::Nowhere => {}
         }
         entry.place = Place::Spare;
+        self.added += 1;
         self.spare.push_back(key);
         true
     }

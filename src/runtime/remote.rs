@@ -174,14 +174,14 @@ impl RemoteInformers {
 
     fn start(&self, key: &ObjectKey, client: Client, watches: &mut JoinSet<()>) -> Cluster {
         let nodes = Informer::trimmed(
-            Source { target: Target::of::<Node>(&()), namespace: "", label_selector: "" },
+            Source { target: Target::of::<Node>(&()), namespace: "".into(), label_selector: "" },
             trim_node,
         );
         nodes.on_change(self.relay(key, RemoteObject::Node));
         let pods = Informer::trimmed(
             Source {
                 target: Target::of::<Pod>(&()),
-                namespace: PODS_NAMESPACE,
+                namespace: PODS_NAMESPACE.into(),
                 label_selector: PODS_SELECTOR,
             },
             if client.is_remote() { trim_remote_pod } else { trim_pod },

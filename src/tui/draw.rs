@@ -1,431 +1,353 @@
-//! Draws the screen from state and model.
+//! Puts a frame together: head, the screen in sight, keys, windows on top.
 
-use jiff::Timestamp;
-use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect, Size};
-use ratatui::style::Style;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph, Widget};
+use ratatui::widgets::{Clear, Widget};
 
-use super::Sources;
-use super::model::{DetailModel, Model, Rows};
-use super::rows::MachineRow;
-use super::state::{Overlay, State, View};
-use super::text::{age, one_line, printable};
-use super::theme;
+use super::commands::cluster_in_sight;
+use super::keymap::{Command, Keymap};
+use super::rows::Severity;
+use super::state::{Overlay, Page, State, View};
+use super::text::{age, printable};
+use super::theme::Role;
+use super::views::grid::width_of;
+use super::views::list::{event_lines, newest};
+use super::views::{
+    Scene, class, cluster, framed, list, part, presenter, put_lines, role_of, timeline, yaml,
+};
 
-/// Lines above and below the main pane: header, totals, tabs, event, keys.
-const FIXED_LINES: u16 = 5;
-/// Height of the pane below the clusters.
-const LOWER_LINES: u16 = 8;
-/// Screens lower than this show no lower pane.
-const LOWER_PANE_FROM: u16 = 20;
-/// Borders and header of a table.
-const TABLE_FRAME: u16 = 3;
+/// Screens lower or narrower than this have no head, only their rows.
+const HEAD_FROM: (u16, u16) = (30, 10);
+/// Screens from this height on show the newest event above the keys.
+const EVENT_FROM: u16 = 20;
 
-/// Rows in sight on a screen of this size.
-pub(super) fn page(size: Size, state: &State) -> usize {
-    let lower = if has_lower_pane(size.height, state) { LOWER_LINES } else { 0 };
-    usize::from(size.height.saturating_sub(FIXED_LINES + lower + TABLE_FRAME))
-}
-
-fn has_lower_pane(height: u16, state: &State) -> bool {
-    state.view == View::Clusters && state.detail.is_none() && height >= LOWER_PANE_FROM
-}
-
-/// Draws everything.
+/// Draws everything. What is in sight is noted in the state.
 pub(super) fn draw(
-    frame: &mut Frame,
-    sources: &Sources,
-    state: &State,
-    model: &Model,
-    now: Timestamp,
+    buffer: &mut Buffer,
+    area: Rect,
+    scene: &Scene,
+    state: &mut State,
+    keymap: &Keymap,
 ) {
-    let area = frame.area();
-    let [header, totals, tabs, main, event, keys] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
+    if area.is_empty() {
+        return;
+    }
+    let has_head = area.width >= HEAD_FROM.0 && area.height >= HEAD_FROM.1;
+    let length = |shown: bool| Constraint::Length(u16::from(shown));
+    let overview = state.screen().page == Page::List(View::Clusters) && area.height > 34;
+    let [head, totals, trail, banner, main, event, keys] = Layout::vertical([
+        length(has_head),
+        length(has_head),
+        length(area.height >= 4),
+        length(scene.head.disconnected.is_some()),
         Constraint::Min(0),
-        Constraint::Length(1),
-        Constraint::Length(1),
+        length(area.height >= EVENT_FROM && !overview),
+        length(area.height >= 6),
     ])
     .areas(area);
-    let buffer = frame.buffer_mut();
-    draw_header(buffer, header, sources);
-    draw_totals(buffer, totals, model);
-    draw_tabs(buffer, tabs, state);
-    match &model.detail {
-        Some(detail) => draw_detail(buffer, main, detail, state, now),
-        None => draw_view(buffer, main, area.height, sources, state, model, now),
-    }
-    draw_event(buffer, event, model, now);
-    draw_keys(buffer, keys, state);
+    draw_head(buffer, head, scene);
+    draw_totals(buffer, totals, scene);
+    draw_trail(buffer, trail, scene, state);
+    draw_banner(buffer, banner, scene);
+    draw_page(buffer, main, scene, state);
+    put_lines(buffer, event, &event_lines(scene, newest(scene, 1).into_iter()));
+    draw_keys(buffer, keys, scene, state, keymap);
     match state.overlay {
-        Some(Overlay::Help) => draw_window(buffer, area, "Help", HELP),
-        Some(Overlay::Quit) => draw_window(buffer, area, "Quit", QUIT),
+        Some(Overlay::Help(from)) => {
+            let from = draw_help(buffer, area, scene, keymap, from);
+            state.overlay = Some(Overlay::Help(from));
+        }
+        Some(Overlay::Quit) => {
+            let lines = if scene.head.attached { LEAVE } else { QUIT };
+            draw_window(buffer, area, scene, "Quit", lines);
+        }
         None => {}
     }
 }
 
-fn draw_header(buffer: &mut Buffer, area: Rect, sources: &Sources) {
-    let mut spans =
-        vec![Span::styled(" capim ", theme::title()), Span::raw(format!(" {}  ", sources.url))];
-    if !sources.external.is_empty() {
-        let text = format!("external: {}  ", sources.external.join(", "));
-        spans.push(Span::styled(text, theme::title()));
+fn draw_page(buffer: &mut Buffer, area: Rect, scene: &Scene, state: &mut State) {
+    if area.is_empty() {
+        return;
     }
-    let kubeconfig = printable(&format!("KUBECONFIG={}", sources.kubeconfig));
-    spans.push(Span::styled(kubeconfig, theme::dim()));
-    Line::from(spans).render(area, buffer);
+    let page = state.screen().page.clone();
+    match page {
+        Page::List(_) if state.presenter => presenter::draw(buffer, area, scene),
+        Page::List(_) | Page::Kind { .. } => list::draw(buffer, area, scene, state),
+        Page::Cluster(key) => cluster::draw(buffer, area, scene, state, &key),
+        Page::Timeline(key) => timeline::draw_cluster(buffer, area, scene, state, &key),
+        Page::Part { object, cluster } => {
+            part::draw(buffer, area, scene, state, &object, &cluster);
+        }
+        Page::Class(key) => class::draw(buffer, area, scene, state, &key),
+        Page::Yaml(object) => yaml::draw(buffer, area, scene, state, &object),
+    }
 }
 
-fn draw_totals(buffer: &mut Buffer, area: Rect, model: &Model) {
-    let totals = &model.totals;
-    let mut spans = vec![Span::raw(format!(" {} clusters", totals.clusters))];
-    for (state, count) in &totals.by_state {
-        let (sign, word) = state.label();
+fn draw_head(buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let head = scene.head;
+    let mut spans = vec![Span::styled(" capim ", scene.style(Role::Title))];
+    if !head.hidden {
+        spans.push(Span::raw(printable(&format!(" {}  ", head.url))));
+    }
+    if !head.external.is_empty() {
+        let text = format!("external: {}  ", head.external.join(", "));
+        spans.push(Span::styled(printable(&text), scene.style(Role::Title)));
+    }
+    if head.read_only {
+        spans.push(Span::styled(" read-only ", scene.style(Role::Banner)));
         spans.push(Span::raw("  "));
-        let text = format!("{sign} {count} {}", word.to_lowercase());
-        spans.push(Span::styled(text, theme::severity(state.severity())));
     }
-    spans.push(Span::raw(format!(
-        "   machines {}/{} ready",
-        totals.machines_ready, totals.machines
-    )));
-    Line::from(spans).render(area, buffer);
+    if !head.hidden && !head.kubeconfig.is_empty() {
+        let text = printable(&format!("KUBECONFIG={}", head.kubeconfig));
+        spans.push(Span::styled(text, scene.style(Role::Dim)));
+    }
+    put_lines(buffer, area, &[Line::from(spans)]);
 }
 
-fn draw_tabs(buffer: &mut Buffer, area: Rect, state: &State) {
+fn draw_totals(buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let clusters = &scene.model.clusters;
+    let mut spans = vec![Span::raw(match clusters.total() {
+        1 => " 1 cluster".to_owned(),
+        total => format!(" {total} clusters"),
+    })];
+    for (severity, sign, word, count) in clusters.counts() {
+        let role = match severity {
+            0 => role_of(Severity::Failed),
+            1 => role_of(Severity::Degraded),
+            2 => role_of(Severity::Busy),
+            _ => role_of(Severity::Calm),
+        };
+        let text = match area.width >= 80 {
+            true => format!("{sign} {count} {}", word.to_lowercase()),
+            false => format!("{sign}{count}"),
+        };
+        spans.extend([Span::raw("  "), Span::styled(text, scene.style(role))]);
+    }
+    let machines = &scene.model.machines;
+    let ready: usize = machines
+        .counts()
+        .filter(|(severity, ..)| *severity == Severity::Calm as u8)
+        .map(|(.., count)| count)
+        .sum();
+    spans.push(Span::raw(format!("   machines {ready}/{} ready", machines.total())));
+    put_lines(buffer, area, &[Line::from(spans)]);
+}
+
+/// Tabs of the lists, or the way from a list to the screen in sight; the filter while it is typed.
+fn draw_trail(buffer: &mut Buffer, area: Rect, scene: &Scene, state: &mut State) {
     let mut spans = Vec::new();
-    for (index, (view, name)) in View::ALL.iter().enumerate() {
-        let style = if *view == state.view { theme::selected() } else { Style::new() };
-        spans.push(Span::raw(" "));
-        spans.push(Span::styled(format!(" {} {name} ", index + 1), style));
-    }
-    if state.editing_filter || !state.filter.is_empty() {
-        let cursor = if state.editing_filter { "▏" } else { "" };
-        spans.push(Span::styled(format!("   /{}{cursor}", state.filter), theme::title()));
-    }
-    Line::from(spans).render(area, buffer);
-}
-
-fn draw_view(
-    buffer: &mut Buffer,
-    area: Rect,
-    height: u16,
-    sources: &Sources,
-    state: &State,
-    model: &Model,
-    now: Timestamp,
-) {
-    let lower = if has_lower_pane(height, state) { LOWER_LINES } else { 0 };
-    let [upper, lower] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length(lower)]).areas(area);
-    draw_rows(buffer, upper, state, &model.rows, now);
-    if model.rows.len() == 0 {
-        draw_empty(buffer, upper, sources, state);
-    }
-    if lower.height > 0 {
-        let title = match &state.selected {
-            Some((_, name)) => {
-                format!(" Machines of {} {} ", printable(name), model.machines_of_selected.len())
-            }
-            None => " Machines ".to_owned(),
-        };
-        let inner = draw_frame(buffer, lower, &title);
-        draw_machines(buffer, inner, &model.machines_of_selected, now);
-    }
-}
-
-fn draw_empty(buffer: &mut Buffer, area: Rect, sources: &Sources, state: &State) {
-    let lines = if !state.filter.is_empty() {
-        vec![Line::raw(format!("nothing matches {:?}; esc clears the filter", state.filter))]
-    } else if state.view == View::Clusters {
-        vec![
-            Line::raw("No clusters yet. In another terminal:"),
-            Line::raw(""),
-            Line::raw("  capim create cluster demo"),
-            Line::raw(printable(&format!("  export KUBECONFIG={}", sources.kubeconfig))),
-        ]
+    let mut tabs = Vec::new();
+    let screens = state.trail();
+    if state.editing_filter {
+        spans.push(Span::styled(
+            printable(&format!(" /{}▏", state.screen().look.filter)),
+            scene.style(Role::Input),
+        ));
+    } else if let [only] = screens {
+        for (index, (view, name)) in View::TABS.iter().enumerate() {
+            let role = if Some(*view) == only.view() { Role::Selected } else { Role::Hint };
+            let text = match area.width >= 100 {
+                true => format!(" {} {name} ", index + 1),
+                false if Some(*view) == only.view() => format!(" {} {name} ", index + 1),
+                false => format!(" {} ", index + 1),
+            };
+            let before: usize = spans.iter().map(Span::width).sum();
+            let (x, width) = (before as u16 + 1, width_of(&text) as u16);
+            tabs.push((Rect { x: area.x + x, width, ..area }.intersection(area), *view));
+            spans.extend([Span::raw(" "), Span::styled(text, scene.style(role))]);
+        }
+        if !only.look.filter.is_empty() {
+            let text = format!("   /{}", only.look.filter);
+            spans.push(Span::styled(printable(&text), scene.style(Role::Input)));
+        }
     } else {
-        vec![Line::raw("nothing here yet")]
-    };
-    let inner = Rect {
-        x: area.x + 2,
-        y: area.y + 2,
-        width: area.width.saturating_sub(4),
-        height: area.height.saturating_sub(TABLE_FRAME),
-    };
-    Paragraph::new(lines).render(inner.intersection(area), buffer);
-}
-
-fn draw_rows(buffer: &mut Buffer, area: Rect, state: &State, rows: &Rows, now: Timestamp) {
-    let page = usize::from(area.height.saturating_sub(TABLE_FRAME));
-    let visible = state.offset..rows.len().min(state.offset + page);
-    let mut headers = rows.headers();
-    let mut cells: Vec<Vec<String>> = visible.clone().map(|index| rows.cells(index, now)).collect();
-    let version = take_uniform(&mut headers, &mut cells, "VERSION");
-    let shown = if rows.len() == 0 { 0 } else { state.position + 1 };
-    let all = version.map(|version| format!(" all {version} ")).unwrap_or_default();
-    let inner = draw_frame(buffer, area, &format!(" {shown}/{} {all}", rows.len()));
-    let widths = widths(&headers, &cells, usize::from(inner.width));
-    put_row(buffer, inner, 0, &headers, &widths, |_| theme::title());
-    for (line, (index, cells)) in visible.zip(&cells).enumerate() {
-        let state_style = theme::severity(rows.severity(index));
-        let selected = index == state.position;
-        let style = |column: usize| match (selected, column == state_column(rows)) {
-            (true, _) => theme::selected(),
-            (false, true) => state_style,
-            (false, false) => Style::new(),
-        };
-        put_row(buffer, inner, line as u16 + 1, cells, &widths, style);
-    }
-}
-
-/// Takes out a column that says the same in all rows, and answers what it says.
-fn take_uniform(
-    headers: &mut Vec<&'static str>,
-    rows: &mut [Vec<String>],
-    header: &str,
-) -> Option<String> {
-    let column = headers.iter().position(|name| *name == header)?;
-    let first = rows.first()?.get(column)?.clone();
-    if rows.len() < 2 || rows.iter().any(|row| row[column] != first) {
-        return None;
-    }
-    headers.remove(column);
-    for row in rows {
-        row.remove(column);
-    }
-    Some(printable(&first))
-}
-
-/// The column that is colored by state.
-fn state_column(rows: &Rows) -> usize {
-    match rows {
-        Rows::Clusters(_) | Rows::Events(_) => 1,
-        Rows::Machines(_) => 3,
-        Rows::ControlPlanes(_) => 2,
-    }
-}
-
-fn draw_machines(buffer: &mut Buffer, area: Rect, machines: &[MachineRow], now: Timestamp) {
-    let lines = usize::from(area.height.saturating_sub(1));
-    let mut headers = MachineRow::HEADERS.to_vec();
-    let mut cells: Vec<Vec<String>> =
-        machines.iter().take(lines).map(|row| row.cells(now).to_vec()).collect();
-    // They are all of one cluster, which the title names.
-    take_uniform(&mut headers, &mut cells, "CLUSTER");
-    take_uniform(&mut headers, &mut cells, "VERSION");
-    let phase = headers.iter().position(|name| *name == "PHASE");
-    let widths = widths(&headers, &cells, usize::from(area.width));
-    put_row(buffer, area, 0, &headers, &widths, |_| theme::title());
-    for (index, cells) in cells.iter().enumerate() {
-        let style = theme::severity(machines[index].state.severity());
-        put_row(buffer, area, index as u16 + 1, cells, &widths, |column| {
-            if Some(column) == phase { style } else { Style::new() }
-        });
-    }
-}
-
-fn draw_detail(
-    buffer: &mut Buffer,
-    area: Rect,
-    detail: &DetailModel,
-    state: &State,
-    now: Timestamp,
-) {
-    let inner = draw_frame(buffer, area, &format!(" {} ", printable(&detail.title)));
-    let lines = detail_lines(detail, now);
-    let scroll = state.detail.as_ref().map_or(0, |detail| detail.scroll);
-    let scroll = scroll.min(lines.len().saturating_sub(usize::from(inner.height)));
-    let visible: Vec<Line> =
-        lines.into_iter().skip(scroll).take(usize::from(inner.height)).collect();
-    Paragraph::new(visible).render(inner, buffer);
-}
-
-fn detail_lines(detail: &DetailModel, now: Timestamp) -> Vec<Line<'static>> {
-    let title = |text: &str| Line::styled(text.to_owned(), theme::title());
-    let mut lines: Vec<Line> = detail
-        .facts
-        .iter()
-        .map(|(name, value)| Line::raw(format!("{name:<14} {}", printable(value))))
-        .collect();
-    lines.extend([Line::raw(""), title("CONDITIONS")]);
-    for condition in &detail.conditions {
-        let style = match (condition.status.as_str(), condition.reason.as_str()) {
-            ("Unknown", _) => theme::dim(),
-            _ => Style::new(),
-        };
-        let at = age(Some(condition.last_transition_time.0), now);
-        let message = one_line(&condition.message);
-        let text = format!(
-            "{:<30} {:<8} {:>6}  {} {message}",
-            printable(&condition.type_),
-            condition.status,
-            at,
-            printable(&condition.reason)
-        );
-        lines.push(Line::styled(text, style));
-    }
-    if !detail.machines.is_empty() {
-        lines.extend([Line::raw(""), title("MACHINES")]);
-        for row in &detail.machines {
-            let cells = row.cells(now);
-            lines.push(Line::raw(format!(
-                "{:<44} {:<7} {:<16} {}",
-                cells[0], cells[2], cells[3], cells[6]
-            )));
+        for (index, screen) in screens.iter().enumerate() {
+            let role = if index + 1 == screens.len() { Role::Title } else { Role::Dim };
+            let between = if index == 0 { " " } else { " › " };
+            spans.push(Span::styled(between, scene.style(Role::Dim)));
+            spans.push(Span::styled(printable(&screen.title()), scene.style(role)));
         }
     }
-    if !detail.events.is_empty() {
-        lines.extend([Line::raw(""), title("EVENTS")]);
-        for event in &detail.events {
-            lines.push(Line::raw(format!(
-                "{:>6}  {}  {}",
-                age(event.at, now),
-                event.reason,
-                event.message
-            )));
+    let mut line = Line::from(spans);
+    // The end of a long trail says more than its beginning.
+    while line.width() > usize::from(area.width) && line.spans.len() > 2 && screens.len() > 1 {
+        line.spans.remove(0);
+    }
+    put_lines(buffer, area, &[line]);
+    state.tabs = tabs;
+}
+
+fn draw_banner(buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let Some((since, reason)) = &scene.head.disconnected else { return };
+    let since = age(Some(*since), scene.now);
+    let text = format!(" disconnected for {since}, retrying: {reason}");
+    buffer.set_style(area, scene.style(Role::Banner));
+    put_lines(buffer, area, &[Line::styled(printable(&text), scene.style(Role::Banner))]);
+}
+
+/// Keys of the screen in sight, as many as fit.
+fn draw_keys(buffer: &mut Buffer, area: Rect, scene: &Scene, state: &State, keymap: &Keymap) {
+    let mut spans = Vec::new();
+    if state.editing_filter {
+        let text = " text or !text, -l label=value, -f letters   enter keeps it   esc clears it";
+        spans.push(Span::styled(text, scene.style(Role::Hint)));
+    } else {
+        let mut width = 1;
+        for (key, label) in keymap.hints(&hinted(state, scene)) {
+            width += width_of(&key) + label.len() + 3;
+            if width > usize::from(area.width) {
+                break;
+            }
+            spans.push(Span::styled(format!(" {key}"), scene.style(Role::Key)));
+            spans.push(Span::styled(format!(" {label} "), scene.style(Role::Hint)));
         }
     }
-    lines
+    put_lines(buffer, area, &[Line::from(spans)]);
 }
 
-fn draw_event(buffer: &mut Buffer, area: Rect, model: &Model, now: Timestamp) {
-    let Some(event) = &model.last_event else { return };
-    let text = format!(
-        " {} ago  {}  {}  {}",
-        age(event.at, now),
-        event.about,
-        event.reason,
-        event.message
-    );
-    let style =
-        if event.warning { theme::severity(super::rows::Severity::Degraded) } else { theme::dim() };
-    Line::styled(text, style).render(area, buffer);
-}
-
-fn draw_keys(buffer: &mut Buffer, area: Rect, state: &State) {
-    let keys = match (&state.detail, state.editing_filter) {
-        (Some(_), _) => " esc back  j/k scroll  1-4 views  ? help  q back",
-        (None, true) => " type to filter  enter keep  esc clear",
-        (None, false) => " enter open  / filter  1-4 tab views  j/k move  g/G ends  ? help  q quit",
+/// Commands worth a hint, the most useful first.
+fn hinted(state: &State, scene: &Scene) -> Vec<Command> {
+    let mut commands = vec![Command::Help];
+    if state.trail().len() > 1 {
+        commands.push(Command::Back);
+    }
+    let here: &[Command] = match &state.screen().page {
+        Page::List(_) | Page::Kind { .. } => &[
+            Command::Palette,
+            Command::Filter,
+            Command::Open,
+            Command::Why,
+            Command::Yaml,
+            Command::ViewTimeline,
+            Command::Objects,
+        ],
+        Page::Cluster(_) => &[
+            Command::Open,
+            Command::Why,
+            Command::Left,
+            Command::Conditions,
+            Command::Grouping,
+            Command::MachineSets,
+            Command::Echo,
+            Command::Yaml,
+            Command::ViewTimeline,
+            Command::Objects,
+        ],
+        Page::Timeline(_) => &[Command::Open, Command::Yaml],
+        Page::Part { .. } => &[Command::Why, Command::Yaml, Command::Owner, Command::Logs],
+        Page::Class(_) => &[Command::Yaml],
+        Page::Yaml(_) => &[Command::Filter],
     };
-    Line::styled(keys, theme::dim()).render(area, buffer);
+    commands.extend(here);
+    if !scene.head.read_only && cluster_in_sight(state, scene).is_some() {
+        commands.extend([Command::Scale, Command::Delete, Command::Kubeconfig]);
+    }
+    commands.push(Command::Quit);
+    commands
 }
-
-fn draw_frame(buffer: &mut Buffer, area: Rect, title: &str) -> Rect {
-    let block = Block::bordered().title(title.to_owned()).border_style(theme::dim());
-    let inner = block.inner(area);
-    block.render(area, buffer);
-    inner
-}
-
-const HELP: &[&str] = &[
-    "1 2 3 4, tab     clusters, machines, control planes, events",
-    "j k, arrows      move          g G   first, last",
-    "page keys, ^f ^b page          enter open",
-    "/                filter; enter keeps it, esc clears it",
-    "esc, q           back; q in a view asks to quit",
-    "^l               draw again    ^c ^c quit",
-    "",
-    "● available  ◐ provisioning  ◔ scaling  ▲ degraded",
-    "✖ failed  ◌ deleting  ‖ paused  ○ new",
-];
 
 const QUIT: &[&str] =
     &["Stop the playground? All clusters are lost.", "", "y  stop        any other key  stay"];
 
-fn draw_window(buffer: &mut Buffer, screen: Rect, title: &str, lines: &[&str]) {
-    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0) as u16 + 4;
-    let area =
-        screen.centered(Constraint::Length(width), Constraint::Length(lines.len() as u16 + 2));
+/// Where the server is another process.
+const LEAVE: &[&str] =
+    &["Leave the dashboard? The clusters stay.", "", "y  leave       any other key  stay"];
+
+fn draw_window(buffer: &mut Buffer, screen: Rect, scene: &Scene, title: &str, lines: &[&str]) {
+    let width = lines.iter().map(|line| width_of(line)).max().unwrap_or(0) + 4;
+    let width = u16::try_from(width).unwrap_or(u16::MAX).min(screen.width);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(screen.height);
+    let area = screen.centered(Constraint::Length(width), Constraint::Length(height));
     Clear.render(area, buffer);
-    let block = Block::bordered().title(format!(" {title} "));
-    let text: Vec<Line> = lines.iter().map(|line| Line::raw(format!(" {line}"))).collect();
-    Paragraph::new(text).block(block).render(area, buffer);
+    let inner = framed(buffer, area, scene, title);
+    let lines: Vec<Line> = lines.iter().map(|line| Line::raw(format!(" {line}"))).collect();
+    put_lines(buffer, inner, &lines);
 }
 
-/// Widths of columns: as wide as needed, the last one takes what is left; if there is not enough,
-/// the widest one (mostly the name) gives way.
-fn widths<H: AsRef<str>>(headers: &[H], rows: &[Vec<String>], total: usize) -> Vec<usize> {
-    let mut widths: Vec<usize> =
-        headers.iter().map(|header| header.as_ref().chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let last = widths.len().saturating_sub(1);
-    let gaps = last;
-    let fixed: usize = widths[..last].iter().sum::<usize>() + gaps;
-    let wanted_for_last = widths[last].min(total / 4);
-    if fixed + wanted_for_last > total {
-        let excess = fixed + wanted_for_last - total;
-        let widest = (0..last).max_by_key(|column| widths[*column]).unwrap_or(0);
-        widths[widest] = widths[widest].saturating_sub(excess).max(12);
-    }
-    let fixed: usize = widths[..last].iter().sum::<usize>() + gaps;
-    widths[last] = total.saturating_sub(fixed);
-    widths
-}
-
-fn put_row<T: AsRef<str>>(
+/// All keys from a line on, in as many columns as there is room for; answers the line in sight,
+/// which is nearer to the top if there are not so many.
+fn draw_help(
     buffer: &mut Buffer,
-    area: Rect,
-    line: u16,
-    cells: &[T],
-    widths: &[usize],
-    style: impl Fn(usize) -> Style,
-) {
-    if line >= area.height {
-        return;
+    screen: Rect,
+    scene: &Scene,
+    keymap: &Keymap,
+    from: usize,
+) -> usize {
+    const COLUMN: u16 = 58;
+    Clear.render(screen, buffer);
+    let inner = framed(buffer, screen, scene, "Help   j k scroll   esc close");
+    let lines = help_lines(scene, keymap);
+    let columns = (inner.width / COLUMN).max(1);
+    let height = usize::from(inner.height).max(1);
+    let room = height * usize::from(columns);
+    let from = from.min(lines.len().saturating_sub(room));
+    let width = inner.width / columns;
+    for (column, lines) in (0..columns).zip(lines[from..].chunks(height)) {
+        let area = Rect { x: inner.x + column * width, width, ..inner };
+        put_lines(buffer, area, lines);
     }
-    let (mut x, y) = (area.x, area.y + line);
-    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let left = usize::from(area.right().saturating_sub(x));
-        let width = (*width).min(left);
-        let style = style(column);
-        let text = fitted(&printable(cell.as_ref()), width);
-        buffer.set_stringn(x, y, &text, width, style);
-        x = x.saturating_add(width as u16);
-        if column + 1 < cells.len() && x < area.right() {
-            buffer.set_stringn(x, y, " ", 1, style);
-            x += 1;
+    from
+}
+
+fn help_lines(scene: &Scene, keymap: &Keymap) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut group = None;
+    for command in Command::ALL {
+        let keys: Vec<String> =
+            keymap.keys_of(command).iter().map(ToString::to_string).take(3).collect();
+        if keys.is_empty() {
+            continue;
+        }
+        if group != Some(command.group()) {
+            group = Some(command.group());
+            let title = format!(" {}", command.group().title().to_uppercase());
+            lines.push(Line::styled(title, scene.style(Role::Header)));
+        }
+        lines.push(Line::from(vec![
+            Span::styled(format!("  {:<14}", keys.join(" ")), scene.style(Role::Key)),
+            Span::styled(command.sentence(), scene.style(Role::Hint)),
+        ]));
+    }
+    lines
+}
+
+/// Replaces everything that is not ASCII by something of the same width that is.
+pub(super) fn as_ascii(buffer: &mut Buffer, area: Rect) {
+    for y in area.y..area.bottom() {
+        for x in area.x..area.right() {
+            let Some(cell) = buffer.cell_mut((x, y)) else { continue };
+            let symbol = cell.symbol();
+            if symbol.is_ascii() {
+                continue;
+            }
+            let first = symbol.chars().next().unwrap_or(' ');
+            let wide = width_of(symbol) > 1;
+            cell.set_char(ascii_of(first));
+            if wide && let Some(next) = buffer.cell_mut((x + 1, y)) {
+                next.set_char('?');
+            }
         }
     }
 }
 
-/// Text of exactly `width` characters, with an ellipsis if it was longer.
-fn fitted(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return format!("{text}{}", " ".repeat(width - length));
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn last_column_takes_the_rest_and_the_name_gives_way() {
-        let rows = vec![vec!["n".repeat(60), "state".to_owned(), "why".repeat(20)]];
-        let widths = widths(&["NAME", "STATE", "WHY"], &rows, 80);
-        assert_eq!(widths.iter().sum::<usize>() + 2, 80);
-        assert_eq!(widths[1], 5);
-        assert!(widths[2] >= 20, "{widths:?}");
-    }
-
-    #[test]
-    fn text_is_cut_with_an_ellipsis() {
-        assert_eq!(fitted("abc", 5), "abc  ");
-        assert_eq!(fitted("abcdef", 4), "abc…");
+fn ascii_of(c: char) -> char {
+    match c {
+        '●' => '*',
+        '◐' | '≈' => '~',
+        '◔' | '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼' => '+',
+        '▲' => '!',
+        '✖' => 'X',
+        '◌' | '─' | '░' => '-',
+        '‖' | '▓' => '=',
+        '○' | '·' | '…' => '.',
+        '│' => '|',
+        '▌' | '›' | '→' => '>',
+        '█' => '#',
+        '▒' => '+',
+        '┊' => ':',
+        '▏' => '_',
+        '×' => 'x',
+        _ => '?',
     }
 }

@@ -139,8 +139,9 @@ fn without_a_playground_every_command_says_so() {
         let output = capim(state.path()).args(arguments).output().unwrap();
         let (stdout, stderr) = texts(&output);
         assert_eq!(output.status.code(), Some(6), "{arguments:?}: {stderr}");
-        assert!(stderr.starts_with("error[E021]: no playground is running\n  "), "{stderr}");
-        assert!(stderr.contains("\n  hint: capim up "), "{stderr}");
+        let expected =
+            "error[E021]: no playground is running in instance \"default\"\n  hint: capim up -d\n";
+        assert_eq!(stderr, expected);
         assert_eq!(stdout, "");
     }
 }

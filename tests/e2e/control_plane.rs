@@ -400,3 +400,38 @@ async fn certificates_that_machines_use_are_not_made_anew() {
     assert_eq!(machines(&playground).await.len(), 1);
     playground.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn leadership_moves_before_the_leader_goes() {
+    let playground = create(19, 3).await;
+    let all = machines(&playground).await;
+    let node = |machine: &Machine| node_names(std::slice::from_ref(machine)).remove(0);
+    let [oldest, newest] = [&all[0], &all[2]].map(node);
+    let remote = playground.connections().get(&cluster()).unwrap();
+    let leader = || {
+        let etcd = playground.connections().get(&cluster()).unwrap().etcd();
+        let leader = etcd.members.iter().find(|member| member.id == etcd.leader_id);
+        (leader.map(|leader| leader.name.clone()), etcd.members.len())
+    };
+    remote.move_etcd_leader(&oldest);
+    assert_eq!(leader().0.as_deref(), Some(oldest.as_str()));
+    patch(&playground, json!({"replicas": 1})).await;
+    let seen = std::sync::Mutex::new(vec![leader()]);
+    let settled = until(&playground, "scaled down", |kcp| {
+        let (now, mut seen) = (leader(), seen.lock().unwrap());
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        is_settled(kcp, 1)
+    });
+    settled.await;
+    let seen = seen.into_inner().unwrap();
+    let moved = seen.iter().position(|(name, _)| name.as_deref() == Some(newest.as_str()));
+    let left = seen.iter().position(|(_, members)| *members == 2);
+    assert!(moved.is_some() && left.is_some() && moved <= left, "{seen:?}");
+    assert!(
+        seen.iter().all(|(name, _)| name.is_some()),
+        "there is a leader all the time: {seen:?}"
+    );
+    playground.stop().await;
+}

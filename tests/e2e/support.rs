@@ -26,11 +26,13 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 /// The binary under test, with its own state directory and none of the user's settings.
 pub fn capim(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capim"));
-    command.env("XDG_STATE_HOME", state).env_remove("KUBECONFIG");
-    for variable in
-        ["CAPIM_KUBECONFIG", "CAPIM_API_PORT", "CAPIM_SEED", "CAPIM_WORKLOAD_PORTS", "CAPIM_LOG"]
-    {
-        command.env_remove(variable);
+    command.env("XDG_STATE_HOME", state).env("XDG_CONFIG_HOME", state.join("config"));
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        let is_setting = name.starts_with("CAPIM_") && !name.starts_with("CAPIM_TEST_");
+        if is_setting || name == "KUBECONFIG" || name == "GITHUB_ACTIONS" {
+            command.env_remove(&variable);
+        }
     }
     command
 }

@@ -78,8 +78,6 @@ fn class_down(class: &mut Fields) {
             workers_down(machines, &namespace);
             strategy_down(machines, "healthCheck.remediation.maxInFlight");
             health_check_down(machines, &namespace);
-            // What the strategy took along may have been all of it.
-            drop_blank(machines, "healthCheck");
         });
         each(spec, "workers.machinePools", |machines| workers_down(machines, &namespace));
         each(spec, "patches", patch_down);

@@ -14,6 +14,7 @@ use super::values::{
     Outcome, duration_at, intend_number, naming, reference_down, reference_up, seconds_at,
     timeouts_down, timeouts_up,
 };
+use crate::machinery::duration;
 
 pub(super) const CONTROL_PLANE: Converter =
     Converter { up: control_plane_up, down: control_plane_down, keeps: true };
@@ -104,9 +105,16 @@ fn spec_up(spec: &mut Fields, restored: Option<&Value>) -> Outcome {
     }
     if let Some(mut remediation) = super::fields::take_object(spec, "remediationStrategy") {
         seconds_at(&mut remediation, "minHealthyPeriod", "minHealthyPeriodSeconds")?;
+        // Go asks whether the duration is zero, not whether its seconds are.
+        let is_short = remediation
+            .get("retryPeriod")
+            .and_then(|text| duration::parse_nanoseconds(text.as_str()?).ok())
+            .is_some_and(|nanoseconds| nanoseconds != 0 && nanoseconds.abs() < 1_000_000_000);
         seconds_at(&mut remediation, "retryPeriod", "retryPeriodSeconds")?;
         let known = restored.and_then(|it| it.pointer("/remediation/retryPeriodSeconds"));
-        intend_number(&mut remediation, "retryPeriodSeconds", known);
+        if !is_short {
+            intend_number(&mut remediation, "retryPeriodSeconds", known);
+        }
         put(spec, "remediation", remediation.into());
         drop_blank(spec, "remediation");
     }

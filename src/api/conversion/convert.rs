@@ -11,6 +11,7 @@ use super::{
 use crate::api::definitions;
 use crate::machinery::definition::ConvertObject;
 use crate::machinery::gvk::{join_api_version, split_api_version};
+use crate::machinery::schema::{Node, NodeType, Schema};
 
 /// Where down-conversion keeps the hub's object, metadata aside.
 /// (CAPI v1.14: util/conversion/conversion.go)
@@ -52,10 +53,11 @@ pub fn convert(value: &mut Value, from: &str, to: &str) -> Outcome {
     let fields = value.as_object_mut().ok_or_else(unknown)?;
     if from != HUB {
         let converter = converter(&group, &kind, from).ok_or_else(unknown)?;
-        up(fields, converter).map_err(|why| {
+        let schema = definitions::schema(&group, &kind, HUB);
+        up(fields, converter, schema.map(Schema::root)).map_err(|why| {
             format!("conversion webhook for {group}/{from}, Kind={kind} failed: {why}")
         })?;
-        if let Some(schema) = definitions::schema(&group, &kind, HUB) {
+        if let Some(schema) = schema {
             tidy(schema.root(), fields);
         }
     }
@@ -86,13 +88,63 @@ fn complete(node: crate::machinery::schema::Node<'_>, fields: &mut Fields) {
     }
 }
 
-fn up(fields: &mut Fields, converter: Converter) -> Outcome {
+/// Anybody can write the annotation: what does not fit the hub's `types` is refused, as Go does when
+/// it decodes it.
+fn up(fields: &mut Fields, converter: Converter, types: Option<Node<'_>>) -> Outcome {
     let kept = converter.keeps.then(|| take_kept(fields)).flatten();
-    let restored = match kept {
+    let restored: Option<Value> = match kept {
         Some(text) => Some(serde_json::from_str(&text).map_err(|error| error.to_string())?),
         None => None,
     };
+    if let (Some(restored), Some(types)) = (&restored, types) {
+        check_types(types, restored, "")?;
+    }
     (converter.up)(fields, restored.as_ref())
+}
+
+/// Whether all values have the types that the schema gives them, in Go's words if not.
+fn check_types(node: Node<'_>, value: &Value, path: &str) -> Outcome {
+    let fits = match (node.node_type(), value) {
+        (NodeType::Any, _) | (_, Value::Null) => return Ok(()),
+        (NodeType::Object, Value::Object(_)) | (NodeType::Array, Value::Array(_)) => true,
+        (NodeType::String, Value::String(_)) | (NodeType::Boolean, Value::Bool(_)) => true,
+        (NodeType::Integer, number) => number.is_i64(),
+        (NodeType::Number, number) => number.is_number(),
+        (NodeType::IntOrString, value) => value.is_i64() || value.is_string(),
+        _ => false,
+    };
+    if !fits {
+        let (is, should) = (json_type(value), node.node_type());
+        return Err(format!(
+            "json: cannot unmarshal {is} into Go struct field {path} of type {should:?}"
+        ));
+    }
+    let join =
+        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => {
+            let mut known =
+                fields.iter().filter_map(|(name, value)| Some((name, node.child(name)?, value)));
+            known.try_for_each(|(name, child, value)| check_types(child, value, &join(name)))
+        }
+        Value::Array(list) => {
+            let Some(items) = node.items() else { return Ok(()) };
+            list.iter().try_for_each(|item| check_types(items, item, path))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What Go's decoder calls a JSON value.
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 fn down(fields: &mut Fields, converter: Converter) {

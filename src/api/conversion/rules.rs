@@ -20,6 +20,8 @@ pub fn around(hub: Strategy) -> Strategy {
     Strategy {
         default: hub.default.map(|_| default as _),
         validate: hub.validate.map(|_| validate as _),
+        default_dry_run: None,
+        validate_dry_run: None,
         validate_scale: hub.validate_scale.map(|_| validate_scale as _),
         convert: hub.convert,
         among: hub.among.map(|_| &AMONG),

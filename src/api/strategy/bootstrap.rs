@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::api::topology::variables::validate_metadata;
 use crate::machinery::definition::Strategy;
 use crate::machinery::status::Cause;
 
@@ -18,12 +19,12 @@ pub(super) fn of(kind: &str) -> Strategy {
             ..Strategy::default()
         },
         "KubeadmConfigTemplate" => Strategy {
-            default: Some(default_template),
+            default_dry_run: Some(default_template),
             validate: Some(|new, _| {
                 let template = &new["spec"]["template"];
                 let mut causes =
                     validate_spec(&template["spec"], "spec.template.spec", Owner::Other);
-                causes.extend(super::core::validate_metadata(&template["metadata"]));
+                causes.extend(validate_metadata(&template["metadata"], "spec.template.metadata"));
                 causes
             }),
             ..Strategy::default()
@@ -33,15 +34,23 @@ pub(super) fn of(kind: &str) -> Strategy {
 }
 
 /// The topology controller's dry runs see what older versions of Cluster API had as defaults, so
-/// that templates of that time are not rolled out again. Only that controller sends the annotation.
+/// that templates of that time are not rolled out again.
 fn default_template(new: &mut Value, _old: Option<&Value>) {
-    const DRY_RUN: &str = "topology.cluster.x-k8s.io/dry-run";
-    if new["metadata"]["annotations"][DRY_RUN].is_null() {
+    if !is_topology_dry_run(new) {
         return;
     }
-    let Some(spec) = new.pointer_mut("/spec/template/spec").filter(|spec| spec.is_object()) else {
-        return;
-    };
+    if let Some(spec) = new.pointer_mut("/spec/template/spec").filter(|spec| spec.is_object()) {
+        put_previous_defaults(spec);
+    }
+}
+
+/// Whether a dry run is one of the topology controller's. (CAPI v1.14: util/topology/topology.go)
+pub(super) fn is_topology_dry_run(new: &Value) -> bool {
+    !new["metadata"]["annotations"]["topology.cluster.x-k8s.io/dry-run"].is_null()
+}
+
+/// What older versions of Cluster API had as defaults of a KubeadmConfigSpec.
+pub(super) fn put_previous_defaults(spec: &mut Value) {
     put_text(spec, &[], "format", "cloud-config");
     for configuration in ["initConfiguration", "joinConfiguration"] {
         let at = [configuration, "nodeRegistration"];

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::bootstrap::{Owner, forbidden, invalid, is_defined, required, validate_spec};
+use super::bootstrap::{
+    Owner, forbidden, invalid, is_defined, put_previous_defaults, required, validate_spec,
+};
+use super::naming::validate_machine_naming;
+use crate::api::topology::variables::validate_metadata;
 use crate::machinery::definition::Strategy;
 use crate::machinery::semver::Semver;
 use crate::machinery::status::Cause;
@@ -117,7 +121,10 @@ fn default_control_plane(new: &mut Value, _old: Option<&Value>) {
     if let Some(Value::Object(strategy)) = spec.pointer_mut("/rollout/strategy") {
         strategy.insert("type".to_owned(), json!("RollingUpdate"));
         if let Some(Value::Object(limits)) = strategy.get_mut("rollingUpdate") {
-            limits.entry("maxSurge").or_insert(json!(1));
+            let surge = limits.entry("maxSurge").or_insert(Value::Null);
+            if surge.is_null() {
+                *surge = json!(1);
+            }
         }
     }
 }
@@ -197,25 +204,6 @@ fn parse_image_tag(tag: &Value) -> Result<Semver, String> {
     Semver::parse_tolerant(&tag.as_str().unwrap_or_default().replace('_', "+"))
 }
 
-/// Labels and annotations of machines to come, at `path`.
-fn validate_metadata(metadata: &Value, path: &str) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        for error in names::check_label_key(key) {
-            causes.push(invalid(format!("{path}.labels"), &json!(key), &error));
-        }
-        for error in names::check_label_value(value.as_str().unwrap_or_default()) {
-            causes.push(invalid(format!("{path}.labels"), value, &error));
-        }
-    }
-    for key in metadata["annotations"].as_object().into_iter().flat_map(|map| map.keys()) {
-        for error in names::check_label_key(&key.to_lowercase()) {
-            causes.push(invalid(format!("{path}.annotations"), &json!(key), &error));
-        }
-    }
-    causes
-}
-
 fn validate_control_plane(spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let replicas = spec["replicas"].as_i64();
@@ -262,7 +250,7 @@ pub(super) fn validate_taints(taints: &Value, path: &str) -> Vec<Cause> {
             "node.cluster.x-k8s.io/uninitialized" | "node.cluster.x-k8s.io/outdated-revision" => {
                 "taint key is not allowed"
             }
-            "node.kubernetes.io/out-of-service" => continue,
+            "node.kubernetes.io/out-of-service" => "",
             key if key.starts_with("node.kubernetes.io/") => {
                 "taint key must not have the prefix node.kubernetes.io/, except for \
                  node.kubernetes.io/out-of-service"
@@ -273,10 +261,15 @@ pub(super) fn validate_taints(taints: &Value, path: &str) -> Vec<Cause> {
             "node-role.kubernetes.io/master" => {
                 "taint is deprecated since 1.24 and should not be used anymore"
             }
-            _ => continue,
+            _ => "",
         };
-        let at = format!("{path}[{index}].key");
-        causes.push(invalid(at, &json!(key), detail));
+        let at = || format!("{path}[{index}].key");
+        if !detail.is_empty() {
+            causes.push(invalid(at(), &json!(key), detail));
+        }
+        for error in names::check_label_key(key) {
+            causes.push(invalid(at(), &json!(key), &error));
+        }
     }
     causes
 }
@@ -331,29 +324,8 @@ fn validate_validity(spec: &Value, path: &str) -> Vec<Cause> {
 }
 
 fn validate_naming(spec: &Value, path: &str) -> Vec<Cause> {
-    let template = &spec["machineNaming"]["template"];
-    let Some(text) = template.as_str().filter(|text| !text.is_empty()) else { return Vec::new() };
-    let at = || format!("{path}.machineNaming.template");
-    let mut causes = Vec::new();
-    if !text.contains("{{ .random }}") {
-        causes.push(invalid(at(), template, "invalid template, {{ .random }} is missing"));
-    }
-    let name = text
-        .replace("{{ .random }}", "bcdfg")
-        .replace("{{ .cluster.name }}", "cluster")
-        .replace("{{ .kubeadmControlPlane.name }}", "kubeadmcontrolplane");
-    if name.contains("{{") {
-        causes.push(invalid(at(), template, "invalid template: unknown action"));
-    } else {
-        for error in names::check_subdomain(&name) {
-            let detail = format!(
-                "invalid template, generated names would not be valid Kubernetes object names: \
-                 {error}"
-            );
-            causes.push(invalid(at(), template, &detail));
-        }
-    }
-    causes
+    let at = format!("{path}.machineNaming.template");
+    validate_machine_naming(&spec["machineNaming"]["template"], &at, "kubeadmControlPlane")
 }
 
 fn validate_cluster_configuration(new: &Value, old: Option<&Value>, path: &str) -> Vec<Cause> {
@@ -445,13 +417,24 @@ fn is_allowed(list: &[&str], path: &str) -> bool {
 
 /// Dotted paths of what a merge patch from `old` to `new` would hold.
 fn collect_changes(path: &str, old: &Value, new: &Value, changed: &mut Vec<String>) {
-    if old == new || (!is_defined(old) && !is_defined(new)) {
+    // Where nothing and an empty value are not the same in Go: maps, and this pointer to a list.
+    let is_map = [".labels", ".annotations"].iter().any(|end| path.ends_with(end));
+    if is_map || path.ends_with("nodeRegistration.taints") {
+        let entries = |map: &Value| map.as_object().filter(|map| !map.is_empty()).cloned();
+        if old != new && (!is_map || entries(old) != entries(new)) {
+            changed.push(path.to_owned());
+        }
+        return;
+    }
+    let is_nothing = |value: &Value| !is_defined(value) && !value.is_object();
+    if old == new || (is_nothing(old) && is_nothing(new)) {
         return;
     }
     let empty = serde_json::Map::new();
     let (old_map, new_map) = match (old, new) {
         (Value::Object(old), Value::Object(new)) => (old, new),
         (_, Value::Object(new)) => (&empty, new),
+        (Value::Object(fields), _) if !is_defined(old) => (fields, &empty),
         _ => {
             changed.push(path.to_owned());
             return;
@@ -464,18 +447,39 @@ fn collect_changes(path: &str, old: &Value, new: &Value, changed: &mut Vec<Strin
     for (key, value) in old_map.iter().filter(|(key, _)| !new_map.contains_key(*key)) {
         if is_defined(value) {
             changed.push(join(key));
+        } else {
+            collect_changes(&join(key), value, &Value::Null, changed);
         }
     }
+}
+
+/// What differs between the specs of a template, once both have what was defaulted formerly.
+fn template_changes(old: &Value, new: &Value) -> Vec<String> {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    for spec in [&mut old, &mut new] {
+        if let Some(config) = spec.get_mut("kubeadmConfigSpec").filter(|it| it.is_object()) {
+            put_previous_defaults(config);
+        }
+    }
+    let strategy = &old["rollout"]["strategy"];
+    let was_default =
+        strategy["type"] == "RollingUpdate" && strategy["rollingUpdate"]["maxSurge"] == 1;
+    if was_default && !is_defined(&new["rollout"]["strategy"]) && new.is_object() {
+        if !new["rollout"].is_object() {
+            new["rollout"] = json!({});
+        }
+        new["rollout"]["strategy"] = strategy.clone();
+    }
+    let mut changed = Vec::new();
+    collect_changes("", &old, &new, &mut changed);
+    changed
 }
 
 fn validate_template(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let path = "spec.template.spec";
     let spec = &new["spec"]["template"]["spec"];
     if let Some(old) = old {
-        let mut changed = Vec::new();
-        collect_changes("", &old["spec"]["template"]["spec"], spec, &mut changed);
-        // The strategy was defaulted once; applying the same manifest again must pass.
-        changed.retain(|path| path != "rollout" && path != "rollout.strategy");
+        let changed = template_changes(&old["spec"]["template"]["spec"], spec);
         if changed.is_empty() {
             return Vec::new();
         }
@@ -704,5 +708,57 @@ mod tests {
         let causes = told(validate_template(&template("a-{{ .random }}"), Some(&old)));
         assert!(causes[0].contains("field is immutable"), "{causes:?}");
         assert_eq!(told(validate_template(&template("a"), None)).len(), 1);
+    }
+
+    #[test]
+    fn templates_may_say_what_was_defaulted_and_nothing_else() {
+        let registration = |taints: Value| {
+            json!({"kubeadmConfigSpec": {"initConfiguration":
+            {"nodeRegistration": {"taints": taints, "name": "n"}}}})
+        };
+        let labels = |labels: Value| json!({"machineTemplate": {"metadata": {"labels": labels}}});
+        let strategy = |surge: i64| {
+            json!({"rollout": {"strategy": {"type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": surge}}}})
+        };
+        let expired = json!({"rollout": {"before": {"certificatesExpiryDays": 10}}});
+        let none = || json!({});
+        let changed = ["format", "initConfiguration.nodeRegistration.imagePullPolicy"];
+        let defaulted = json!({"kubeadmConfigSpec": {"format": "cloud-config",
+            "initConfiguration": {"nodeRegistration": {"imagePullPolicy": "IfNotPresent"}}}});
+        let plain = json!({"kubeadmConfigSpec": {}});
+        let ignition = json!({"kubeadmConfigSpec": {"format": "ignition",
+            "initConfiguration": {"nodeRegistration": {"imagePullPolicy": "Always"}}}});
+        let cases: [(Value, Value, &[&str]); 11] = [
+            (defaulted.clone(), plain.clone(), &[]),
+            (plain.clone(), defaulted, &[]),
+            (plain, ignition, &changed),
+            (labels(json!({"a": ""})), none(), &["machineTemplate.metadata.labels"]),
+            (none(), labels(json!({"a": ""})), &["machineTemplate.metadata.labels"]),
+            (labels(none()), none(), &[]),
+            (
+                registration(Value::Null),
+                registration(json!([])),
+                &["initConfiguration.nodeRegistration.taints"],
+            ),
+            (strategy(1), none(), &[]),
+            (strategy(0), none(), &["rollout"]),
+            (none(), strategy(1), &["rollout.strategy.rollingUpdate.maxSurge"]),
+            (expired, none(), &["rollout"]),
+        ];
+        for (old, new, wanted) in cases {
+            let found = template_changes(&old, &new);
+            let is_found = |field: &&str| found.iter().any(|path| path.contains(*field));
+            assert!(wanted.iter().all(is_found), "{old} -> {new}: {found:?}");
+            assert_eq!(found.is_empty(), wanted.is_empty(), "{old} -> {new}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_taints_are_keys_of_labels() {
+        let key = format!("example.com/{}", "x".repeat(64));
+        let causes = told(validate_taints(&json!([{"key": key}, {"key": "ok"}]), "taints"));
+        assert_eq!(causes.len(), 1, "{causes:?}");
+        assert!(causes[0].contains("must be no more than 63"), "{causes:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Rules of the core kinds. (CAPI v1.14: core/webhooks/admission)
 //!
-//! ClusterTopology is on. The other alpha features are off, as they are by default upstream.
+//! ClusterTopology and MachineTaintPropagation are on. The other alpha features are off, as they are
+//! by default upstream.
 //! What a managed topology asks of Clusters is in [`topology`].
 
 use std::net::IpAddr;
@@ -9,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{forbidden, invalid, is_defined, required};
 use super::controlplane::{Version, validate_taints};
+use super::naming::validate_machine_naming;
 use super::topology;
+use crate::api::topology::variables::validate_metadata;
 use crate::machinery::definition::{DefaultObject, Strategy, ValidateObject};
 use crate::machinery::names;
 use crate::machinery::selector::LabelSelector;
@@ -141,7 +144,8 @@ fn default_health_check(new: &mut Value, _old: Option<&Value>) {
 /// An empty selector becomes one for the object's own name.
 fn default_selector(new: &mut Value, key: &str) {
     let selector = &new["spec"]["selector"];
-    if is_defined(&selector["matchLabels"]) || is_defined(&selector["matchExpressions"]) {
+    let has_labels = selector["matchLabels"].as_object().is_some_and(|labels| !labels.is_empty());
+    if has_labels || is_defined(&selector["matchExpressions"]) {
         return;
     }
     let Some(name) = new["metadata"]["name"].as_str().map(names::label_value) else { return };
@@ -359,53 +363,9 @@ fn validate_template(spec: &Value) -> Vec<Cause> {
     causes.extend(validate_version(&template["spec"]["version"], &format!("{at}.version")));
     causes.extend(validate_taints(&template["spec"]["taints"], &format!("{at}.taints")));
     causes.extend(validate_worker_taints(&template["spec"]["taints"], &format!("{at}.taints")));
-    causes.extend(validate_naming(&spec["machineNaming"]["template"]));
-    causes.extend(validate_metadata(&template["metadata"]));
-    causes
-}
-
-fn validate_naming(template: &Value) -> Vec<Cause> {
-    let Some(text) = template.as_str().filter(|text| !text.is_empty()) else { return Vec::new() };
-    let mut causes = Vec::new();
-    let mut refuse = |detail: &str| {
-        let at = "spec.machineNaming.template".to_owned();
-        causes.push(invalid(at, template, &format!("invalid template{detail}")));
-    };
-    if !text.contains("{{ .random }}") {
-        refuse(", {{ .random }} is missing");
-    }
-    let name = text
-        .replace("{{ .random }}", "bcdfg")
-        .replace("{{ .cluster.name }}", "cluster")
-        .replace("{{ .machineSet.name }}", "machineset");
-    if name.contains("{{") {
-        refuse(": unknown action");
-    } else {
-        for error in names::check_subdomain(&name) {
-            refuse(&format!(
-                ", generated names would not be valid Kubernetes object names: {error}"
-            ));
-        }
-    }
-    causes
-}
-
-pub(super) fn validate_metadata(metadata: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let at = |field: &str| format!("spec.template.metadata.{field}");
-    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        for error in names::check_label_key(key) {
-            causes.push(invalid(at("labels"), &json!(key), &error));
-        }
-        for error in names::check_label_value(value.as_str().unwrap_or_default()) {
-            causes.push(invalid(at("labels"), value, &error));
-        }
-    }
-    for key in metadata["annotations"].as_object().into_iter().flat_map(|map| map.keys()) {
-        for error in names::check_label_key(&key.to_lowercase()) {
-            causes.push(invalid(at("annotations"), &json!(key), &error));
-        }
-    }
+    let naming = &spec["machineNaming"]["template"];
+    causes.extend(validate_machine_naming(naming, "spec.machineNaming.template", "machineSet"));
+    causes.extend(validate_metadata(&template["metadata"], "spec.template.metadata"));
     causes
 }
 

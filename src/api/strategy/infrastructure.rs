@@ -8,6 +8,7 @@
 
 use serde_json::{Value, json};
 
+use super::bootstrap::is_topology_dry_run;
 use crate::api::infrastructure::{parse_go_duration, parse_jitter};
 use crate::machinery::definition::Strategy;
 use crate::machinery::status::Cause;
@@ -15,9 +16,6 @@ use crate::machinery::status::Cause;
 /// Where a kind keeps the machine's or cluster's spec.
 const SPEC: &str = "spec";
 const TEMPLATE_SPEC: &str = "spec.template.spec";
-
-/// Annotation of the topology controller's dry runs, which may change a template.
-const TOPOLOGY_DRY_RUN: &str = "topology.cluster.x-k8s.io/dry-run";
 
 /// The parts of a machine that take time to start.
 const PARTS: [&str; 4] = ["vm", "node", "apiServer", "etcd"];
@@ -42,6 +40,13 @@ pub(super) fn of(kind: &str) -> Strategy {
             default: Some(default_template),
             validate: Some(|new, old| {
                 let mut causes = startup_times(new, TEMPLATE_SPEC, "backend.inMemory");
+                causes.extend(immutable("DevMachineTemplate", new, old));
+                causes
+            }),
+            // The topology controller finds out with dry runs what a changed template would be.
+            validate_dry_run: Some(|new, old| {
+                let mut causes = startup_times(new, TEMPLATE_SPEC, "backend.inMemory");
+                let old = old.filter(|_| !is_topology_dry_run(new));
                 causes.extend(immutable("DevMachineTemplate", new, old));
                 causes
             }),
@@ -132,12 +137,7 @@ fn startup_times(object: &Value, spec: &str, behaviour: &str) -> Vec<Cause> {
 /// Refuses a change of `spec.template.spec`. Objects stored before a default existed are compared
 /// as if they had it.
 fn immutable(kind: &str, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    // Strategies do not see whether a request is a dry run; the annotation is only ever sent by
-    // the topology controller, with its dry runs.
-    let dry_run = new.pointer("/metadata/annotations").is_some_and(|annotations| {
-        kind == "DevMachineTemplate" && is_set(annotations.get(TOPOLOGY_DRY_RUN))
-    });
-    let Some(old) = old.filter(|_| !dry_run) else { return Vec::new() };
+    let Some(old) = old else { return Vec::new() };
     let mut old = old.clone();
     default_template(&mut old, None);
     let (before, after) = (lookup(&old, TEMPLATE_SPEC), lookup(new, TEMPLATE_SPEC));
@@ -277,7 +277,15 @@ mod tests {
     #[test]
     fn dry_runs_of_the_topology_controller_may_change_a_template() {
         let mut new = template("9s");
-        new["metadata"] = json!({"annotations": {TOPOLOGY_DRY_RUN: ""}});
-        assert!(causes("DevMachineTemplate", &new, Some(&template("1s"))).is_empty());
+        let (kind, old) = ("DevMachineTemplate", template("1s"));
+        let rules = of(kind);
+        let refused = |new: &Value, is_dry_run| {
+            let validate = rules.validation(is_dry_run).expect("rules");
+            !validate(new, Some(&old)).is_empty()
+        };
+        assert!(refused(&new, true), "another dry run");
+        new["metadata"] = json!({"annotations": {"topology.cluster.x-k8s.io/dry-run": ""}});
+        assert!(!refused(&new, true));
+        assert!(refused(&new, false), "no dry run");
     }
 }

@@ -8,6 +8,7 @@ mod controlplane;
 mod core;
 mod infrastructure;
 mod ipam;
+mod naming;
 mod pools;
 mod runtime;
 mod topology;

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::bootstrap::{forbidden, invalid, is_defined};
 use super::core::{
     default_replicas, label_with_cluster, prefix_version, put_missing, validate_bootstrap,
-    validate_cluster_name, validate_metadata, validate_replicas, validate_version,
+    validate_cluster_name, validate_replicas, validate_version,
 };
+use crate::api::topology::variables::validate_metadata;
 use crate::machinery::definition::Strategy;
 use crate::machinery::status::Cause;
 
@@ -43,7 +44,7 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<Cause> {
         let detail = "taints feature for MachinePools is not yet implemented";
         causes.push(forbidden("spec.taints".to_owned(), detail));
     }
-    causes.extend(validate_metadata(&spec["template"]["metadata"]));
+    causes.extend(validate_metadata(&spec["template"]["metadata"], "spec.template.metadata"));
     causes
 }
 

@@ -24,7 +24,6 @@ pub use cluster::{
     VariableOverrides, WorkersTopology,
 };
 pub use shared::{
-    HealthCheckChecks, HealthCheckClass, HealthCheckRemediation, HealthCheckTopology,
-    HealthCheckTrigger, MachineDeploymentDeletion, NamingTemplate, RemediationTemplateRef,
-    UnhealthyCondition,
+    HealthCheckClass, HealthCheckRemediation, HealthCheckTopology, MachineDeploymentDeletion,
+    NamingTemplate,
 };

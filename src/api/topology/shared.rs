@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::core::MachineDeletion;
+use crate::api::health_check::{HealthChecks, RemediationTemplateRef, RemediationTrigger};
 
 api_struct! {
     /// How objects are named: a Go template, empty for the kind's default.
@@ -15,7 +16,7 @@ api_struct! {
     /// Health check of a class.
     HealthCheckClass {
         /// What makes a Machine unhealthy.
-        checks: HealthCheckChecks,
+        checks: HealthChecks,
         /// What happens then.
         remediation: HealthCheckRemediation,
     }
@@ -26,32 +27,9 @@ api_struct! {
         /// Whether there is one; unset follows the class.
         enabled: Option<bool>,
         /// What makes a Machine unhealthy.
-        checks: HealthCheckChecks,
+        checks: HealthChecks,
         /// What happens then.
         remediation: HealthCheckRemediation,
-    }
-}
-api_struct! {
-    /// What makes a Machine unhealthy.
-    HealthCheckChecks {
-        /// Seconds that a Node may take to appear.
-        node_startup_timeout_seconds: Option<i32>,
-        /// Conditions of the Node.
-        unhealthy_node_conditions: Vec<UnhealthyCondition>,
-        /// Conditions of the Machine.
-        unhealthy_machine_conditions: Vec<UnhealthyCondition>,
-    }
-}
-api_struct! {
-    /// A condition that makes a Machine unhealthy when it holds too long.
-    UnhealthyCondition {
-        /// Condition type.
-        #[serde(rename = "type")]
-        type_: String,
-        /// Condition status.
-        status: String,
-        /// How long it may hold.
-        timeout_seconds: Option<i32>,
     }
 }
 api_struct! {
@@ -60,29 +38,9 @@ api_struct! {
         /// Most remediations at a time; not for control planes.
         max_in_flight: Option<IntOrString>,
         /// When remediation may happen.
-        trigger_if: HealthCheckTrigger,
+        trigger_if: RemediationTrigger,
         /// Template of an external remediation.
         template_ref: RemediationTemplateRef,
-    }
-}
-api_struct! {
-    /// When remediation may happen.
-    HealthCheckTrigger {
-        /// At most so many Machines are unhealthy.
-        unhealthy_less_than_or_equal_to: Option<IntOrString>,
-        /// The number of unhealthy Machines is in this range, like `[3-5]`.
-        unhealthy_in_range: String,
-    }
-}
-api_struct! {
-    /// Names the template of an external remediation.
-    RemediationTemplateRef {
-        /// Kind.
-        kind: String,
-        /// Name.
-        name: String,
-        /// API version.
-        api_version: String,
     }
 }
 api_struct! {
@@ -120,7 +78,7 @@ impl HealthCheckClass {
 impl HealthCheckTopology {
     /// Whether the topology replaces the class's health check; `enabled` alone does not.
     pub fn is_defined(&self) -> bool {
-        self.checks != HealthCheckChecks::default()
+        self.checks != HealthChecks::default()
             || self.remediation != HealthCheckRemediation::default()
     }
 }

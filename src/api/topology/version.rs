@@ -97,7 +97,7 @@ impl Version {
     }
 }
 
-/// Order of identifiers; `None` where words differ.
+/// Order of identifiers, numbers before words; `None` where words differ.
 fn compare_lists(a: &str, b: &str) -> Option<Ordering> {
     let (mut a, mut b) = (a.split('.'), b.split('.'));
     loop {
@@ -108,7 +108,9 @@ fn compare_lists(a: &str, b: &str) -> Option<Ordering> {
             (Some(a), Some(b)) if a == b => continue,
             (Some(a), Some(b)) => match (a.parse::<u64>(), b.parse::<u64>()) {
                 (Ok(a), Ok(b)) => a.cmp(&b),
-                _ => return None,
+                (Ok(_), Err(_)) => Ordering::Less,
+                (Err(_), Ok(_)) => Ordering::Greater,
+                (Err(_), Err(_)) => return None,
             },
         };
         if order != Ordering::Equal {
@@ -159,6 +161,7 @@ mod tests {
         assert!(older("1.2.3", "1.2.4") && !older("1.2.4", "1.2.3") && !older("1.2.3", "1.2.3"));
         assert!(older("1.2.3+1", "1.2.3+2") && !older("1.2.3+2", "1.2.3+1"));
         assert!(older("1.2.3+a", "1.2.3+b") && older("1.2.3+b", "1.2.3+a"));
+        assert!(older("1.2.3+1", "1.2.3+a") && !older("1.2.3+a", "1.2.3+1"));
         assert!(older("1.2.3-rc.1", "1.2.3"));
     }
 }

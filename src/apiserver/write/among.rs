@@ -10,6 +10,7 @@ use crate::apiserver::profile::Resource;
 use crate::apiserver::{ApiServer, conversion};
 use crate::machinery::definition::{Among, ObjectKind, Objects};
 use crate::machinery::gvk::GroupResource;
+use crate::machinery::selector::LabelSelector;
 use crate::machinery::status::{Cause, Status, quote};
 use crate::store::{Entry, RangeQuery};
 
@@ -42,11 +43,19 @@ impl Objects for Stored<'_> {
         parse(&*self.0.store().get(&resource.key, namespace, name)?)
     }
 
-    fn list(&self, kind: ObjectKind<'_>, namespace: Option<&str>) -> Vec<Value> {
+    fn list(
+        &self,
+        kind: ObjectKind<'_>,
+        namespace: Option<&str>,
+        labels: &LabelSelector,
+    ) -> Vec<Value> {
         let Some(resource) = self.resource(kind) else { return Vec::new() };
         let query =
             RangeQuery { resource: &resource.key, namespace, after: None, at: None, limit: 0 };
-        let page = self.0.store().range(query, |_| true);
+        let page = self
+            .0
+            .store()
+            .range(query, |entry| labels.matches_by(|key| entry.meta.labels.get(key)));
         page.map(|page| page.entries.iter().filter_map(|entry| parse(entry)).collect())
             .unwrap_or_default()
     }

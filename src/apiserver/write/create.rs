@@ -99,7 +99,7 @@ impl Write<'_> {
         let given = self.given_addresses(&object);
         kinds::prepare_create(&call.resource, &mut object);
         let reserved = self.reserve(&mut object, given)?;
-        if let Some(default) = call.resource.definition.strategy.default
+        if let Some(default) = call.resource.definition.strategy.defaulting(self.options.dry_run)
             && !admission::are_defaults_replaced(call, Operation::Create)
         {
             default(&mut object, None);

@@ -222,7 +222,8 @@ impl<'a> Write<'a> {
         // Rules beyond the schema take it for granted, as webhooks do: they come after it.
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         if causes.is_empty() && !admission::are_checks_replaced(self.call, operation) {
-            if let Some(validate) = definition.strategy.validate {
+            let validate = definition.strategy.validation(self.options.dry_run);
+            if let Some(validate) = validate.filter(|_| self.target == Target::Main) {
                 causes.extend(validate(new, old));
             }
             causes.extend(self.validate_among(new, old));

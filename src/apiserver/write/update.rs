@@ -120,7 +120,8 @@ impl Write<'_> {
             kinds::fill_zeros(resource, &mut new);
         }
         (resource.rules.drop_disabled)(&mut new);
-        if let Some(default) = resource.definition.strategy.default
+        if let Some(default) = resource.definition.strategy.defaulting(self.options.dry_run)
+            && self.target == Target::Main
             && !admission::are_defaults_replaced(call, Operation::Update)
         {
             default(&mut new, Some(old));

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -23,9 +24,85 @@ pub(super) enum Data {
     /// float64
     Float(f64),
     Text(Rc<str>),
-    List(Elements, Rc<Vec<Data>>),
-    Map(Elements, Rc<RefCell<BTreeMap<Rc<str>, Data>>>),
+    List(Elements, Rc<Items>),
+    Map(Elements, Rc<RefCell<Entries>>),
     Version(Rc<Version>),
+}
+
+/// Elements of a list. Templates can nest values deeper than a stack is, so they are dropped one
+/// by one and not by recursion.
+#[derive(Debug, Default)]
+pub(super) struct Items(Vec<Data>);
+
+/// Entries of a map; dropped as [`Items`] are.
+#[derive(Debug, Default)]
+pub(super) struct Entries(BTreeMap<Rc<str>, Data>);
+
+impl Deref for Items {
+    type Target = Vec<Data>;
+
+    fn deref(&self) -> &Vec<Data> {
+        &self.0
+    }
+}
+
+impl Deref for Entries {
+    type Target = BTreeMap<Rc<str>, Data>;
+
+    fn deref(&self) -> &BTreeMap<Rc<str>, Data> {
+        &self.0
+    }
+}
+
+impl DerefMut for Entries {
+    fn deref_mut(&mut self) -> &mut BTreeMap<Rc<str>, Data> {
+        &mut self.0
+    }
+}
+
+impl FromIterator<Data> for Items {
+    fn from_iter<I: IntoIterator<Item = Data>>(elements: I) -> Self {
+        Self(elements.into_iter().collect())
+    }
+}
+
+impl FromIterator<(Rc<str>, Data)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (Rc<str>, Data)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        release(std::mem::take(&mut self.0));
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            release(std::mem::take(&mut self.0).into_values().collect());
+        }
+    }
+}
+
+/// Drops values; what only they hold is taken out of them first.
+fn release(mut left: Vec<Data>) {
+    while let Some(data) = left.pop() {
+        match data {
+            Data::List(_, items) => {
+                if let Some(mut items) = Rc::into_inner(items) {
+                    left.append(&mut items.0);
+                }
+            }
+            Data::Map(_, entries) => {
+                if let Some(entries) = Rc::into_inner(entries) {
+                    left.extend(std::mem::take(&mut entries.into_inner().0).into_values());
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// What a list or map holds.
@@ -56,7 +133,7 @@ impl Data {
     }
 
     pub(super) fn list(list: Vec<Self>) -> Self {
-        Self::List(Elements::Any, Rc::new(list))
+        Self::List(Elements::Any, Rc::new(Items(list)))
     }
 
     pub(super) fn texts(list: impl IntoIterator<Item = String>) -> Self {
@@ -64,7 +141,7 @@ impl Data {
     }
 
     pub(super) fn map(map: BTreeMap<Rc<str>, Self>) -> Self {
-        Self::Map(Elements::Any, Rc::new(RefCell::new(map)))
+        Self::Map(Elements::Any, Rc::new(RefCell::new(Entries(map))))
     }
 
     /// JSON as Go decodes it without types: every number is a float64.
@@ -85,6 +162,16 @@ impl Data {
     /// Whether it is nil in any sense.
     pub(super) fn is_nil(&self) -> bool {
         matches!(self, Self::Absent | Self::Nil)
+    }
+
+    /// How much of it lies on its surface: bytes of a text, elements of a list or map.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(_, list) => list.len(),
+            Self::Map(_, map) => map.borrow().len(),
+            _ => 1,
+        }
     }
 
     /// Truth as `if` sees it; also what sprig calls not empty.

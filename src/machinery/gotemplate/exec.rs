@@ -22,6 +22,7 @@ const RANGE_MAX: i64 = 1_000_000;
 /// Runs a template.
 pub(super) fn execute(template: &Template, data: &Value) -> Result<String, String> {
     let Template { name, text, options, trees } = template;
+    functions::begin_work();
     let dot = Data::from_json(data);
     let mut state = State {
         trees,
@@ -29,6 +30,7 @@ pub(super) fn execute(template: &Template, data: &Value) -> Result<String, Strin
         name: name.clone(),
         text,
         requires_keys: options.requires_keys,
+        has_sprig: options.has_sprig,
         out: Output::new(OUTPUT_MAX),
         variables: vec![("$".to_owned(), dot.clone())],
         depth: 0,
@@ -47,23 +49,31 @@ enum Flow {
     Continue,
 }
 
-/// Where an error belongs: byte, and the node as Go writes it.
-struct Place {
-    at: usize,
-    shown: String,
+/// The node where an error belongs.
+enum Place<'n> {
+    Operand(&'n Operand),
+    Command(&'n Command),
+    Node(&'n Node),
 }
 
-impl Place {
-    fn operand(operand: &Operand) -> Self {
-        Self { at: operand.at, shown: operand.to_string() }
+impl Place<'_> {
+    /// Its byte.
+    fn at(&self) -> usize {
+        match self {
+            Self::Operand(operand) => operand.at,
+            Self::Command(command) => command.at,
+            Self::Node(node) => node.at(),
+        }
     }
+}
 
-    fn command(command: &Command) -> Self {
-        Self { at: command.at, shown: command.to_string() }
-    }
-
-    fn node(node: &Node) -> Self {
-        Self { at: node.at(), shown: node.to_string() }
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Operand(operand) => operand.fmt(f),
+            Self::Command(command) => command.fmt(f),
+            Self::Node(node) => node.fmt(f),
+        }
     }
 }
 
@@ -75,6 +85,7 @@ struct State<'a> {
     name: String,
     text: &'a str,
     requires_keys: bool,
+    has_sprig: bool,
     out: Output,
     variables: Vec<(String, Data)>,
     depth: usize,
@@ -84,15 +95,12 @@ struct State<'a> {
 type Evaluated = Result<Data, String>;
 
 impl State<'_> {
-    fn fail<T>(&self, place: &Place, error: impl std::fmt::Display) -> Result<T, String> {
-        let before = self.text.get(..place.at).unwrap_or(self.text);
+    fn fail<T>(&self, place: &Place<'_>, error: impl std::fmt::Display) -> Result<T, String> {
+        let before = self.text.get(..place.at()).unwrap_or(self.text);
         let line = 1 + before.matches('\n').count();
         let column = before.rfind('\n').map_or(before.len(), |at| before.len() - at - 1);
         let (text, name) = (self.parse_name, quote(&self.name));
-        Err(format!(
-            "template: {text}:{line}:{column}: executing {name} at <{}>: {error}",
-            place.shown
-        ))
+        Err(format!("template: {text}:{line}:{column}: executing {name} at <{place}>: {error}"))
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -164,37 +172,42 @@ impl State<'_> {
     fn walk_range(&mut self, dot: &Data, node: &Node, branch: &Branch) -> Result<Flow, String> {
         let mark = self.variables.len();
         let value = self.pipe(dot, &branch.pipe)?;
-        let entries: Vec<(Data, Data)> = match &value {
-            Data::List(_, list) => {
-                let counted = (0..).map(Data::Int).zip(list.iter().cloned());
-                counted.collect()
-            }
+        let mut entries: Box<dyn Iterator<Item = (Data, Data)>> = match &value {
+            Data::List(_, list) => Box::new((0..).map(Data::Int).zip(list.iter().cloned())),
             Data::Map(_, map) => {
+                // The map may be changed on the way.
                 let map = map.borrow();
-                map.iter().map(|(key, value)| (Data::Text(key.clone()), value.clone())).collect()
+                functions::charge(map.len())?;
+                let all = map.iter().map(|(key, value)| (Data::Text(key.clone()), value.clone()));
+                Box::new(all.collect::<Vec<_>>().into_iter())
             }
             Data::Int(count) | Data::Int64(count) => {
-                (0..(*count).min(RANGE_MAX)).map(|at| (Data::Int(at), Data::Int(at))).collect()
+                Box::new((0..(*count).min(RANGE_MAX)).map(|at| (Data::Int(at), Data::Int(at))))
             }
-            value if value.is_nil() => Vec::new(),
+            value if value.is_nil() => Box::new(std::iter::empty()),
             other => {
                 let mut shown = Output::new(OUTPUT_MAX);
                 print::value(&mut shown, other);
                 let shown = shown.finish()?;
-                return self.fail(&Place::node(node), format!("range can't iterate over {shown}"));
+                return self.fail(&Place::Node(node), format!("range can't iterate over {shown}"));
             }
         };
-        let flow = if entries.is_empty() {
-            self.walk_all(dot, branch.otherwise.as_deref().unwrap_or_default())?
-        } else {
-            self.iterate(entries, branch)?;
-            Flow::Next
+        let flow = match entries.next() {
+            None => self.walk_all(dot, branch.otherwise.as_deref().unwrap_or_default())?,
+            Some(first) => {
+                self.iterate(std::iter::once(first).chain(entries), branch)?;
+                Flow::Next
+            }
         };
         self.variables.truncate(mark);
         Ok(flow)
     }
 
-    fn iterate(&mut self, entries: Vec<(Data, Data)>, branch: &Branch) -> Result<(), String> {
+    fn iterate(
+        &mut self,
+        entries: impl Iterator<Item = (Data, Data)>,
+        branch: &Branch,
+    ) -> Result<(), String> {
         let mark = self.variables.len();
         let pipe = &branch.pipe;
         for (key, element) in entries {
@@ -230,11 +243,11 @@ impl State<'_> {
     ) -> Result<(), String> {
         let Some(nodes) = self.trees.get(name) else {
             let error = format!("template {} not defined", quote(name));
-            return self.fail(&Place::node(node), error);
+            return self.fail(&Place::Node(node), error);
         };
         if self.depth == DEPTH_MAX {
             let error = format!("exceeded maximum template depth ({DEPTH_MAX})");
-            return self.fail(&Place::node(node), error);
+            return self.fail(&Place::Node(node), error);
         }
         let dot = match pipe {
             Some(pipe) => self.pipe(dot, pipe)?,
@@ -279,13 +292,13 @@ impl State<'_> {
         self.step()?;
         let Some((first, args)) = command.args.split_first() else { return Ok(Data::Absent) };
         if let Term::Identifier(name) = &first.term {
-            return self.call(dot, name, &Place::command(command), first, args, last);
+            return self.call(dot, name, &Place::Command(command), first, args, last);
         }
         if !args.is_empty() || last.is_some() {
             self.refuse_arguments(dot, first)?;
         }
         match &first.term {
-            Term::Nil => self.fail(&Place::operand(first), "nil is not a command"),
+            Term::Nil => self.fail(&Place::Operand(first), "nil is not a command"),
             Term::Number(number) => self.constant(first, number),
             _ => self.operand(dot, first),
         }
@@ -293,7 +306,7 @@ impl State<'_> {
 
     /// Values take no arguments.
     fn refuse_arguments(&mut self, dot: &Data, first: &Operand) -> Result<(), String> {
-        let place = Place::operand(first);
+        let place = Place::Operand(first);
         let field = match &first.term {
             Term::Field(names) => names.last(),
             Term::Variable(names) if names.len() > 1 => names.last(),
@@ -329,12 +342,12 @@ impl State<'_> {
                     Some((_, value)) => self.fields(value.clone(), fields, operand),
                     None => {
                         let error = format!("undefined variable: {name}");
-                        self.fail(&Place::operand(operand), error)
+                        self.fail(&Place::Operand(operand), error)
                     }
                 }
             }
             Term::Identifier(name) => {
-                self.call(dot, name, &Place::operand(operand), operand, &[], None)
+                self.call(dot, name, &Place::Operand(operand), operand, &[], None)
             }
             Term::Pipe(pipe) => self.pipe(dot, pipe),
             Term::Chain(inner, names) => {
@@ -352,7 +365,7 @@ impl State<'_> {
         match (number.integer, number.float) {
             (_, Some(float)) if is_fraction => Ok(Data::Float(float)),
             (Some(integer), _) => Ok(Data::Int(integer)),
-            _ => self.fail(&Place::operand(operand), format!("{text} overflows int")),
+            _ => self.fail(&Place::Operand(operand), format!("{text} overflows int")),
         }
     }
 
@@ -367,7 +380,7 @@ impl State<'_> {
     }
 
     fn field(&mut self, value: Data, held: &str, name: &str, operand: &Operand) -> Evaluated {
-        let fail = |error: String| self.fail(&Place::operand(operand), error);
+        let fail = |error: String| self.fail(&Place::Operand(operand), error);
         match &value {
             Data::Absent if self.requires_keys => {
                 fail(format!("nil data; no entry for key {}", quote(name)))
@@ -393,14 +406,14 @@ impl State<'_> {
         &mut self,
         dot: &Data,
         name: &str,
-        place: &Place,
+        place: &Place<'_>,
         function_at: &Operand,
         args: &[Operand],
         last: Option<Data>,
     ) -> Evaluated {
-        let Some(function) = functions::find(name) else {
+        let Some(function) = functions::find(name, self.has_sprig) else {
             let error = format!("{} is not a defined function", quote(name));
-            return self.fail(&Place::operand(function_at), error);
+            return self.fail(&Place::Operand(function_at), error);
         };
         let count = args.len() + usize::from(last.is_some());
         let wanted = function.params.len();
@@ -411,7 +424,7 @@ impl State<'_> {
                 None => ("", count),
             };
             let error = format!("wrong number of args for {name}: want {least}{wanted} got {got}");
-            return self.fail(&Place::operand(function_at), error);
+            return self.fail(&Place::Operand(function_at), error);
         }
         if matches!(name, "and" | "or") {
             return self.logic(dot, name == "or", args, last);
@@ -422,10 +435,10 @@ impl State<'_> {
         }
         if let Some(last) = last {
             let type_ = param(function, given.len());
-            let place = args.last().map_or_else(|| Place::operand(function_at), Place::operand);
+            let place = args.last().map_or_else(|| Place::Operand(function_at), Place::Operand);
             given.push(self.checked(last, type_, &place)?);
         }
-        (function.call)(&given)
+        functions::call(function, &given)
             .or_else(|error| self.fail(place, format!("error calling {name}: {error}")))
     }
 
@@ -448,7 +461,7 @@ impl State<'_> {
     }
 
     fn argument(&mut self, dot: &Data, type_: Type, arg: &Operand) -> Evaluated {
-        let place = Place::operand(arg);
+        let place = Place::Operand(arg);
         let expected = |what: &str| format!("expected {what}; found {arg}");
         match (&arg.term, type_) {
             (Term::Nil, Type::Any | Type::Dict) => Ok(nil_of(type_)),
@@ -477,7 +490,7 @@ impl State<'_> {
     }
 
     /// A value as an argument of a type.
-    fn checked(&mut self, value: Data, type_: Type, place: &Place) -> Evaluated {
+    fn checked(&mut self, value: Data, type_: Type, place: &Place<'_>) -> Evaluated {
         if type_.takes(&value) {
             return Ok(if value.is_nil() { Data::Nil } else { value });
         }

@@ -8,6 +8,9 @@ use crate::machinery::status::quote;
 /// Deepest nesting that is printed.
 const DEPTH_MAX: usize = 200;
 
+/// Most digits after the point that are not zeros: no double has more.
+const DIGITS_MAX: usize = 1_100;
+
 /// Text that may not grow beyond a limit.
 pub(super) struct Output {
     text: String,
@@ -93,7 +96,7 @@ fn general(number: f64, precision: Option<usize>) -> String {
     }
     let written = match precision {
         None => format!("{number:e}"),
-        Some(precision) => format!("{number:.*e}", precision.max(1) - 1),
+        Some(precision) => format!("{number:.*e}", (precision.max(1) - 1).min(DIGITS_MAX)),
     };
     let Some((mantissa, exponent)) = written.split_once('e') else { return written };
     let exponent: i32 = exponent.parse().unwrap_or_default();
@@ -383,16 +386,26 @@ fn floating(verb: char, flags: Flags, number: f64) -> String {
         return special(number);
     }
     match verb {
-        'f' | 'F' => format!("{number:.*}", flags.precision.unwrap_or(6)),
+        'f' | 'F' => {
+            let (precision, zeros) = digits(flags);
+            format!("{number:.precision$}{zeros}")
+        }
         'e' | 'E' => {
-            let written = format!("{number:.*e}", flags.precision.unwrap_or(6));
+            let (precision, zeros) = digits(flags);
+            let written = format!("{number:.precision$e}");
             let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
             let exponent: i32 = exponent.parse().unwrap_or_default();
             let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}{}{sign}{:02}", verb, exponent.abs())
+            format!("{mantissa}{zeros}{verb}{sign}{:02}", exponent.abs())
         }
         _ => general(number, flags.precision),
     }
+}
+
+/// Digits after the point, and zeros after those: Rust refuses to write more than 65,535 digits.
+fn digits(flags: Flags) -> (usize, String) {
+    let precision = flags.precision.unwrap_or(6);
+    (precision.min(DIGITS_MAX), "0".repeat(precision.saturating_sub(DIGITS_MAX)))
 }
 
 fn truncated(text: &str, flags: Flags) -> String {

@@ -373,6 +373,12 @@ fn sprig_on_versions() {
         ("1.2 - 1.4.5", "1.4.5", true),
         (">= 1.0, < 2.0 || >= 3", "3.1.0", true),
         ("!= 1.0.0", "1.0.0", false),
+        ("!= 1.0.0", "1.1.0-rc.1", false),
+        (">= 1.34.0-0, < 1.36.0", "v1.35.0-rc.1", true),
+        (">= 1.34.0, < 1.36.0", "v1.35.0-rc.1", false),
+        ("~0.0.0", "7.0.0", true),
+        ("<=*", "1.0.0", false),
+        (">*", "0.1.0", true),
         (">= 1.0", "2.0.0-rc.1", false),
         (">= 1.0-0", "2.0.0-rc.1", true),
         ("*", "7.0.0", true),
@@ -402,6 +408,12 @@ fn what_would_grow_without_end_is_refused() {
         "{{ $l := list 1 }}{{ range 60 }}{{ $l = list $l $l }}{{ end }}{{ $l }}",
         "{{ $l := list 1 }}{{ range 60 }}{{ $l = list $l $l }}{{ end }}{{ deepCopy $l }}",
         "{{ $l := list 1 }}{{ range 60 }}{{ $l = concat $l $l }}{{ end }}",
+        "{{ range 1000000 }}{{ range 1000000 }}{{ break }}{{ end }}{{ end }}",
+        "{{ range 250000 }}{{ $x := printf \"%1000000d\" 1 }}{{ end }}",
+        "{{ $s := repeat 1000000 \"a\" }}{{ range 250000 }}{{ $x := sha512sum $s }}{{ end }}",
+        "{{ range 250000 }}{{ $x := regexMatch \"(a{1,100}){1,100}\" \"b\" }}{{ end }}",
+        "{{ $l := until 60000 }}{{ range 250000 }}{{ $x := rest $l }}{{ end }}",
+        "{{ $d := dict }}{{ range 300 }}{{ $d = dict \"a\" $d }}{{ end }}{{ set (dict) \"a\" $d }}",
     ] {
         assert!(render(template).is_err(), "{template}");
     }
@@ -409,6 +421,38 @@ fn what_would_grow_without_end_is_refused() {
     assert!(render(&deep).is_err());
     let parens = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
     assert!(render(&parens).is_err());
+}
+
+#[test]
+fn templates_without_sprig_have_gos_own_slice() {
+    let render = |text: &str| {
+        let options = Options { has_sprig: false, requires_keys: true };
+        Template::parse_with("t", text, options)?.execute(&json!({"name": "cluster-with-a-name"}))
+    };
+    assert_eq!(render("{{ slice .name 0 7 }}-{{ slice .name 15 }}").as_deref(), Ok("cluster-name"));
+    let error = |text: &str| render(text).unwrap_err();
+    assert!(error("{{ slice .name 5 3 }}").ends_with("invalid slice index: 5 > 3"));
+    assert!(error("{{ slice .name 99 }}").ends_with("index out of range: 99"));
+    assert!(error("{{ slice .name 1 2 3 }}").ends_with("cannot 3-index slice a string"));
+}
+
+#[test]
+fn what_is_nested_deeply_goes_without_recursion() {
+    for template in [
+        "{{ $l := list }}{{ range 200000 }}{{ $l = list $l }}{{ end }}done",
+        "{{ $d := dict }}{{ range 100000 }}{{ $d = dict \"a\" $d }}{{ end }}done",
+    ] {
+        assert_eq!(render(template).as_deref(), Ok("done"), "{template}");
+    }
+}
+
+#[test]
+fn digits_without_end_are_zeros() {
+    let zeros = render("{{ printf \"%.70000f\" 1.5 }}").unwrap();
+    assert_eq!((zeros.len(), &zeros[..4]), (70_002, "1.50"));
+    let zeros = render("{{ printf \"%.70000e\" 1.5 }}").unwrap();
+    assert_eq!((zeros.len(), &zeros[70_000..]), (70_006, "00e+00"));
+    check(&[("{{ printf \"%.70000g %.70000v\" 1.5 0.25 }}", "1.5 0.25")]);
 }
 
 mod properties {
@@ -483,7 +527,7 @@ mod properties {
             name in prop::sample::select(functions::names()),
             args in prop::collection::vec(prop::sample::select(vec![
                 "1", "-3", "2.5", "\"\"", "\"ab c\"", "\"1.2\"", "true", "nil", ".list", ".map",
-                ".empty", ".nothing", "(list 1 \"x\")", "(dict \"a\" 1)", "99999999999", "\"[\"",
+                ".empty", ".nothing", "(list 1 \"x\")", "\"%.70000g %x\"", "(dict \"a\" 1)", "99999999999", "-9223372036854775808", "\"[\"",
             ]), 0..5),
         ) {
             let _ = render(&format!("{{{{ {name} {} }}}}", args.join(" ")));

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use crate::api::addons::ClusterResourceSetBinding;
 use crate::api::core::Cluster;
+use crate::api::runtime::OK_TO_DELETE;
 use crate::client::{Client, ObjectKey, Propagation};
+use crate::contract::labels::has_annotation;
 use crate::contract::owners;
+use crate::contract::paused::is_paused;
+use crate::extensions::Extensions;
 use crate::machinery::gvk::split_api_version;
 use crate::runtime::{
     Change, Controller, Informer, Manager, Outcome, ReconcileError, Reconciler, patch_object,
@@ -18,16 +22,18 @@ struct BindingReconciler {
     client: Client,
     bindings: Informer<ClusterResourceSetBinding>,
     clusters: Informer<Cluster>,
+    extensions: Extensions,
 }
 
 /// Adds the controller.
-pub(super) fn add(manager: &Manager) {
+pub(super) fn add(manager: &Manager, extensions: &Extensions) {
     let bindings = manager.informer::<ClusterResourceSetBinding>();
     let clusters = manager.informer::<Cluster>();
     let reconciler = BindingReconciler {
         client: manager.client().with_field_manager("capi"),
         bindings: bindings.clone(),
         clusters: clusters.clone(),
+        extensions: extensions.clone(),
     };
     manager.add(
         Controller::new("clusterresourcesetbinding", Arc::new(reconciler))
@@ -48,16 +54,26 @@ impl Reconciler for BindingReconciler {
         let Some(before) = self.bindings.get(&key.namespace, &key.name) else {
             return Ok(Outcome::Done);
         };
-        if before.metadata.deletion_timestamp.is_some() {
+        if before.metadata.deletion_timestamp.is_some() || is_paused(None, &before.metadata) {
             return Ok(Outcome::Done);
         }
         let binding = with_cluster_name(&before).map_err(ReconcileError::Other)?;
         patch_object(&self.client, &*before, &binding).await?;
         let cluster = self.clusters.get(&key.namespace, &binding.spec.cluster_name);
-        if cluster.is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some()) {
+        if cluster.is_none_or(|cluster| self.is_ending(&cluster)) {
             self.client.delete::<ClusterResourceSetBinding>(key, Propagation::Default).await?;
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl BindingReconciler {
+    /// Whether a Cluster is being deleted, and no hook before its deletion holds it any more.
+    fn is_ending(&self, cluster: &Cluster) -> bool {
+        let is_held = cluster.spec.topology.is_defined()
+            && self.extensions.is_in_use()
+            && !has_annotation(&cluster.metadata, OK_TO_DELETE);
+        cluster.metadata.deletion_timestamp.is_some() && !is_held
     }
 }
 

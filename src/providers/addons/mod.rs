@@ -8,10 +8,12 @@
 mod bindings;
 mod sets;
 
+use crate::extensions::Extensions;
 use crate::runtime::{Manager, RemoteInformers};
 
-/// Adds both controllers. `remote` tells when workload clusters come.
-pub fn add_controllers(manager: &Manager, remote: &RemoteInformers) {
+/// Adds both controllers. `remote` tells when workload clusters come, `extensions` whether somebody
+/// may hold the deletion of a Cluster.
+pub fn add_controllers(manager: &Manager, remote: &RemoteInformers, extensions: &Extensions) {
     sets::add(manager, remote);
-    bindings::add(manager);
+    bindings::add(manager, extensions);
 }

@@ -2,13 +2,15 @@
 //! (CAPI v1.14: util/secret/certificates.go)
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use super::cloud_init::File;
 use crate::client::{Client, ClientError, ObjectKey};
+use crate::contract::secrets::Purpose;
 use crate::machinery::kubeadm::is_empty;
-use crate::pki::sha256_hex;
+use crate::pki::{ClusterPair, KeyAlgorithm, PkiError, sha256_hex};
 
 /// Directory of kubeadm's certificates on a machine.
 const DEFAULT_DIRECTORY: &str = "/etc/kubernetes/pki";
@@ -36,6 +38,9 @@ pub(super) enum CertificateError {
         /// `crt` or `key`.
         what: &'static str,
     },
+    /// Keys could not be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// The CA cannot be parsed.
     #[error("unable to parse ca certificate: {0}")]
     Unreadable(String),
@@ -55,6 +60,18 @@ struct Certificate {
     place: Place,
     /// PEM certificate and key; `None` if there is no Secret.
     pair: Option<(String, String)>,
+}
+
+/// What keys are made of, and whose they are.
+pub(super) struct Making<'a> {
+    /// The Cluster.
+    pub(super) cluster: &'a ObjectKey,
+    /// Algorithm of keys that `configuration` says nothing about.
+    pub(super) algorithm: KeyAlgorithm,
+    /// kubeadm's ClusterConfiguration.
+    pub(super) configuration: &'a Value,
+    /// Owner of the Secrets.
+    pub(super) owner: OwnerReference,
 }
 
 /// The certificates that one kind of machine needs, in the order of its files.
@@ -105,6 +122,40 @@ impl Certificates {
             certificates.push(Certificate { place, pair });
         }
         Ok(Self(certificates))
+    }
+
+    /// Makes what is missing, but for what belongs to an external etcd.
+    ///
+    /// # Errors
+    /// [`CertificateError`]
+    pub(super) async fn make_missing(
+        &mut self,
+        client: &Client,
+        making: &Making<'_>,
+    ) -> Result<(), CertificateError> {
+        let named = making.configuration["encryptionAlgorithm"].as_str();
+        let algorithm = named.and_then(KeyAlgorithm::of_kubeadm).unwrap_or(making.algorithm);
+        let days = making.configuration["caCertificateValidityPeriodDays"].as_u64();
+        let days = days.filter(|days| *days != 0).unwrap_or(3650);
+        for certificate in self.0.iter_mut().filter(|it| it.pair.is_none()) {
+            let purpose = match certificate.place.suffix {
+                "ca" => Purpose::ClusterCa,
+                "etcd" => Purpose::EtcdCa,
+                "proxy" => Purpose::FrontProxyCa,
+                "sa" => Purpose::ServiceAccount,
+                _ => continue,
+            };
+            let made = match purpose {
+                Purpose::ServiceAccount => ClusterPair::service_accounts(algorithm).await?,
+                _ => ClusterPair::authority(algorithm, days).await?,
+            };
+            let ClusterPair { public_pem, private_pem } = made;
+            let data = [("tls.crt", public_pem.clone()), ("tls.key", private_pem.clone())];
+            let cluster = (making.cluster.namespace.as_str(), making.cluster.name.as_str());
+            client.create(&purpose.secret(cluster, making.owner.clone(), data)).await?;
+            certificate.pair = Some((public_pem, private_pem));
+        }
+        Ok(())
     }
 
     /// Fails unless every certificate is there, with its key where Cluster API needs it.

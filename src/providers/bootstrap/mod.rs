@@ -28,6 +28,7 @@ use crate::client::ObjectKey;
 use crate::contract::conditions;
 use crate::contract::versions::ContractVersions;
 use crate::machinery::kubeadm::is_empty;
+use crate::pki::KeyAlgorithm;
 use crate::runtime::{Change, Controller, Manager, RemoteInformers};
 use reconcile::KubeadmConfigReconciler;
 
@@ -36,20 +37,20 @@ const MACHINES_BY_CLUSTER: &str = "bootstrap-cluster";
 /// Index of MachinePools by `namespace/cluster`.
 const POOLS_BY_CLUSTER: &str = "bootstrap-pool-cluster";
 
-/// Adds the KubeadmConfig controller. `remote` tells when workload clusters come and go.
-pub fn add_controllers(manager: &Manager, remote: &RemoteInformers, versions: &ContractVersions) {
+/// Adds the KubeadmConfig controller. `remote` tells when workload clusters come and go; keys that
+/// are made here are of `algorithm` unless a KubeadmConfig names another one.
+pub fn add_controllers(
+    manager: &Manager,
+    remote: &RemoteInformers,
+    versions: &ContractVersions,
+    algorithm: KeyAlgorithm,
+) {
     let configs = manager.informer::<KubeadmConfig>();
     let machines = manager.informer::<Machine>();
     let clusters = manager.informer::<Cluster>();
-    machines.add_index(MACHINES_BY_CLUSTER, |machine| {
-        let namespace = machine.metadata.namespace.as_deref().unwrap_or_default();
-        vec![format!("{namespace}/{}", machine.spec.cluster_name)]
-    });
+    machines.add_index(MACHINES_BY_CLUSTER, |it| cluster_of(&it.metadata, &it.spec.cluster_name));
     let pools = manager.informer::<MachinePool>();
-    pools.add_index(POOLS_BY_CLUSTER, |pool| {
-        let namespace = pool.metadata.namespace.as_deref().unwrap_or_default();
-        vec![format!("{namespace}/{}", pool.spec.cluster_name)]
-    });
+    pools.add_index(POOLS_BY_CLUSTER, |it| cluster_of(&it.metadata, &it.spec.cluster_name));
     let reconciler = Arc::new(KubeadmConfigReconciler::new(
         manager.client().with_field_manager("capi-kubeadm-bootstrap"),
         manager.clock().clone(),
@@ -61,6 +62,7 @@ pub fn add_controllers(manager: &Manager, remote: &RemoteInformers, versions: &C
         },
         remote.clusters().clone(),
         versions.clone(),
+        algorithm,
     ));
     let of_cluster = {
         let (machines, pools) = (machines.clone(), pools.clone());
@@ -105,6 +107,11 @@ pub fn add_controllers(manager: &Manager, remote: &RemoteInformers, versions: &C
         keys
     });
     manager.add(controller);
+}
+
+/// Value of the indexes by Cluster.
+fn cluster_of(metadata: &ObjectMeta, name: &str) -> Vec<String> {
+    vec![format!("{}/{name}", metadata.namespace.as_deref().unwrap_or_default())]
 }
 
 /// The KubeadmConfig that a Machine boots from.

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::certificates::Certificates;
+use super::certificates::{CertificateError, Certificates, Making};
 use super::cloud_init::{Action, File};
 use super::discovery::{self, Discovery};
 use super::lock::{self, Lock};
@@ -26,6 +26,7 @@ use crate::contract::versions::ContractVersions;
 use crate::contract::{conditions, owners, paused};
 use crate::machinery::gvk::split_api_version;
 use crate::machinery::kubeadm::is_empty;
+use crate::pki::KeyAlgorithm;
 use crate::runtime::{Informer, Outcome, ReconcileError, Reconciler, patch_object};
 
 /// No event tells when the machine that holds the init lock is gone.
@@ -46,6 +47,8 @@ pub(super) struct KubeadmConfigReconciler {
     caches: Caches,
     remotes: ClusterCache,
     versions: ContractVersions,
+    /// Algorithm of the keys of control planes that have no provider and name none.
+    algorithm: KeyAlgorithm,
     /// Uid of the KubeadmConfig whose Secret is known to name it as controller, by key. Written
     /// and read by reconciles only; saves a read of the Secret in each of them. An entry goes with
     /// its KubeadmConfig.
@@ -77,6 +80,10 @@ impl Reconciler for KubeadmConfigReconciler {
         let is_paused = paused::is_paused(cluster, &before.metadata);
         let condition = paused::condition(cluster, "KubeadmConfig", &before.metadata);
         self.conditions(&mut config).set(condition);
+        if is_paused {
+            // People change Secrets by hand meanwhile.
+            self.adopted.lock().remove(key);
+        }
         let mut result = Ok(Outcome::Done);
         if !is_paused && before.metadata.deletion_timestamp.is_none() {
             result = self.phases(&scope, &mut config).await;
@@ -98,8 +105,9 @@ impl KubeadmConfigReconciler {
         caches: Caches,
         remotes: ClusterCache,
         versions: ContractVersions,
+        algorithm: KeyAlgorithm,
     ) -> Self {
-        Self { client, clock, caches, remotes, versions, adopted: Mutex::default() }
+        Self { client, clock, caches, remotes, versions, algorithm, adopted: Mutex::default() }
     }
 
     fn conditions<'a>(&self, config: &'a mut KubeadmConfig) -> Conditions<'a> {
@@ -273,7 +281,7 @@ impl KubeadmConfigReconciler {
     ) -> Result<(), ReconcileError> {
         let version = scope.owner.version();
         let action = data::init(config, &scope.cluster, version).map_err(ReconcileError::Other)?;
-        let certificates = self.control_plane_certificates(scope, config).await;
+        let certificates = self.first_certificates(scope, config).await;
         let certificates = certificates.map_err(|error| {
             let reason = "CertificatesGenerationFailed";
             let mut conditions = self.conditions(config);
@@ -282,6 +290,34 @@ impl KubeadmConfigReconciler {
         })?;
         self.conditions(config).certificates_available();
         self.store(scope, config, &action, certificates.files()).await
+    }
+
+    /// The certificates of the machine that initialises a control plane. Where no control plane
+    /// provider makes them, it is done here.
+    async fn first_certificates(
+        &self,
+        scope: &Scope,
+        config: &KubeadmConfig,
+    ) -> Result<Certificates, String> {
+        if scope.cluster.spec.control_plane_ref.is_some() {
+            return self.control_plane_certificates(scope, config).await;
+        }
+        let configuration = config.spec.cluster_configuration.as_ref().unwrap_or(&Value::Null);
+        let cluster = &ObjectKey::of(&*scope.cluster);
+        let making = Making {
+            cluster,
+            algorithm: self.algorithm,
+            configuration,
+            owner: owners::controller_of(config),
+        };
+        let made = async {
+            let mut certificates =
+                Certificates::of_control_plane(&self.client, cluster, configuration).await?;
+            certificates.make_missing(&self.client, &making).await?;
+            certificates.ensure_all_exist()?;
+            Ok(certificates)
+        };
+        made.await.map_err(|error: CertificateError| error.to_string())
     }
 
     async fn control_plane_certificates(

@@ -53,6 +53,9 @@ type SecretMetadata = PartialObjectMeta<Secret>;
 /// Index of Machines by `namespace/cluster`.
 const MACHINES_BY_CLUSTER: &str = "controlplane-cluster";
 
+/// Index of MachinePools by `namespace/cluster`.
+const POOLS_BY_CLUSTER: &str = "controlplane-pool-cluster";
+
 /// Adds the KubeadmControlPlane controller. Names of machines are drawn from `seed`; keys are of
 /// `algorithm` unless a control plane names another one.
 pub fn add_controllers(
@@ -64,6 +67,10 @@ pub fn add_controllers(
 ) {
     let control_planes = manager.informer::<KubeadmControlPlane>();
     let pools = manager.informer::<MachinePool>();
+    pools.add_index(POOLS_BY_CLUSTER, |pool| {
+        let namespace = pool.metadata.namespace.as_deref().unwrap_or_default();
+        vec![format!("{namespace}/{}", pool.spec.cluster_name)]
+    });
     let clusters = manager.informer::<Cluster>();
     let machines = manager.informer::<Machine>();
     machines.add_index(MACHINES_BY_CLUSTER, |machine| {

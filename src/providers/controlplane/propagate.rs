@@ -13,6 +13,7 @@ use super::desired;
 use super::reconcile::KcpReconciler;
 use super::scope::{ControlPlane, OwnedMachine};
 use crate::api::bootstrap::KubeadmConfig;
+use crate::contract::owners;
 use crate::runtime::{ReconcileError, patch_object};
 
 /// Labels and annotations of the template as they were brought to a Machine's objects, by the
@@ -79,7 +80,9 @@ impl KcpReconciler {
                 control_plane.machines = synced;
                 return Err(error);
             }
-            marks.apply(before.as_ref(), &mut owned.machine.metadata);
+            let metadata = &mut owned.machine.metadata;
+            marks.apply(before.as_ref(), metadata);
+            owners::ensure(metadata, owners::controller_of(&control_plane.kcp));
             desired::sync_machine(control_plane, &mut owned.machine);
             if before.as_ref() != Some(&marks) {
                 self.propagated.lock().insert(uid, marks.clone());

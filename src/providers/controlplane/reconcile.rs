@@ -15,7 +15,10 @@ use super::scope::{ControlPlane, OwnedMachine, Workload, listed};
 use super::secrets::{Certificates, KubeconfigState, Secrets};
 use super::step::{self, Plan, Step};
 use super::upgrade::Settled;
-use super::{MACHINES_BY_CLUSTER, etcd, inspect, operate, remediation, status, up_to_date, wake};
+use super::{
+    MACHINES_BY_CLUSTER, POOLS_BY_CLUSTER, etcd, inspect, operate, remediation, status, up_to_date,
+    wake,
+};
 use crate::api::bootstrap::KubeadmConfig;
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine};
@@ -102,6 +105,9 @@ impl Reconciler for KcpReconciler {
         let condition = paused::condition(owner, "KubeadmControlPlane", &before.metadata);
         control_plane.set(condition);
         if is_paused {
+            // People change things by hand meanwhile.
+            self.infrastructure.forget(key);
+            self.secrets.distrust(key);
             patch_object(&self.client, &*before, &control_plane.kcp).await?;
             return Ok(Outcome::Done);
         }
@@ -383,7 +389,9 @@ impl KcpReconciler {
         let waits_for_kubeadm = is_reachable && !control_plane.is_initialized();
         let is_unhealthy =
             conditions::is_false(control_plane.conditions(), "ControlPlaneComponentsHealthy");
-        (waits_for_kubeadm || is_unhealthy).then_some(LOOK_AGAIN)
+        let lacks_certificates =
+            conditions::is_false(control_plane.conditions(), "CertificatesAvailable");
+        (waits_for_kubeadm || is_unhealthy || lacks_certificates).then_some(LOOK_AGAIN)
     }
 
     /// Deletion: workers go first, then all machines at once, then the finalizer.
@@ -431,18 +439,10 @@ impl KcpReconciler {
 
     /// Names of the Cluster's MachinePools, which go before its control plane.
     fn pools_of(&self, control_plane: &ControlPlane) -> Vec<String> {
-        let cluster = control_plane.cluster_key();
-        let mut names: Vec<String> = self
-            .caches
-            .pools
-            .list()
-            .into_iter()
-            .filter(|pool| {
-                pool.metadata.namespace.as_deref() == Some(&*cluster.namespace)
-                    && pool.spec.cluster_name == cluster.name
-            })
-            .filter_map(|pool| pool.metadata.name.clone())
-            .collect();
+        let cluster = control_plane.cluster_key().to_string();
+        let pools = self.caches.pools.by_index(POOLS_BY_CLUSTER, &cluster);
+        let mut names: Vec<String> =
+            pools.iter().filter_map(|pool| pool.metadata.name.clone()).collect();
         names.sort();
         names
     }

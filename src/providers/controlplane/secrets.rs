@@ -12,7 +12,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parking_lot::Mutex;
@@ -22,27 +21,17 @@ use super::scope::{ControlPlane, GROUP, KIND};
 use crate::api::controlplane::KubeadmControlPlane;
 use crate::client::{Client, ObjectKey};
 use crate::clock::Clock;
+use crate::contract::owners;
 use crate::contract::secrets::{CLUSTER_SECRET_TYPE, Purpose};
-use crate::contract::{labels, owners};
-use crate::pki::{
-    CertificateAuthority, KeyAlgorithm, Kubeconfig, LeafRequest, PkiError, ServiceAccountKeys,
-    Usage,
-};
+use crate::pki::{ADMIN_LIFE, ClusterPair, KeyAlgorithm, PkiError};
 use crate::runtime::ReconcileError;
 
 /// How long a finding is trusted.
 const TRUST: Duration = Duration::from_secs(600);
-/// Life of the kubeconfig's client certificate, and the age at which it is renewed.
-const CLIENT_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
-const CLIENT_RENEWAL: Duration = Duration::from_secs(365 * 24 * 3600 / 2);
 
 /// Purposes in the order in which the Secrets are made.
-const PURPOSES: [(Purpose, &str); 4] = [
-    (Purpose::ClusterCa, "ca"),
-    (Purpose::ServiceAccount, "sa"),
-    (Purpose::FrontProxyCa, "proxy"),
-    (Purpose::EtcdCa, "etcd"),
-];
+const PURPOSES: [Purpose; 4] =
+    [Purpose::ClusterCa, Purpose::ServiceAccount, Purpose::FrontProxyCa, Purpose::EtcdCa];
 /// Client certificate for an external etcd; the user brings it.
 const ETCD_CLIENT: &str = "apiserver-etcd-client";
 
@@ -88,8 +77,8 @@ impl Secrets {
     }
 
     fn algorithm(&self, control_plane: &ControlPlane) -> KeyAlgorithm {
-        let named = &control_plane.cluster_configuration()["encryptionAlgorithm"];
-        algorithm(named.as_str(), self.default_algorithm)
+        let named = control_plane.cluster_configuration()["encryptionAlgorithm"].as_str();
+        named.and_then(KeyAlgorithm::of_kubeadm).unwrap_or(self.default_algorithm)
     }
 
     /// Forgets a control plane that is gone.
@@ -135,7 +124,7 @@ impl Secrets {
         }
         let is_managed = control_plane.is_etcd_managed();
         let mut found = Vec::with_capacity(PURPOSES.len());
-        for (purpose, _) in PURPOSES {
+        for purpose in PURPOSES {
             let is_external = purpose == Purpose::EtcdCa && !is_managed;
             let key = secret_key(control_plane, purpose);
             found.push(self.look_up(&key, is_external).await?);
@@ -147,15 +136,19 @@ impl Secrets {
         }
         let may_generate = !control_plane.is_true("Initialized");
         let mut missing = Vec::new();
-        for ((purpose, name), secret) in PURPOSES.into_iter().zip(found) {
+        for (purpose, secret) in PURPOSES.into_iter().zip(found) {
             match secret {
                 Some(secret) => self.adopt(control_plane, secret).await?,
                 None if may_generate => {
                     let (days, algorithm) = (ca_days(control_plane), self.algorithm(control_plane));
-                    let pair = generate(purpose, algorithm, days).await?;
+                    let pair = match purpose {
+                        Purpose::ServiceAccount => ClusterPair::service_accounts(algorithm).await,
+                        _ => ClusterPair::authority(algorithm, days).await,
+                    };
+                    let pair = pair.map_err(other)?;
                     self.client.create(&certificate_secret(control_plane, purpose, pair)).await?;
                 }
-                None => missing.push(name),
+                None => missing.push(purpose.suffix()),
             }
         }
         if missing.is_empty() {
@@ -248,85 +241,25 @@ impl Secrets {
     ) -> Result<Option<String>, ReconcileError> {
         let key = secret_key(control_plane, Purpose::ClusterCa);
         let Some(secret) = self.client.get::<Secret>(&key).await? else { return Ok(None) };
-        let certificate = text_of(&secret, "tls.crt").unwrap_or_default();
-        let private = text_of(&secret, "tls.key").unwrap_or_default();
-        let request = LeafRequest {
-            common_name: "kubernetes-admin".to_owned(),
-            organizations: vec!["system:masters".to_owned()],
-            dns_names: Vec::new(),
-            addresses: Vec::new(),
-            usage: Usage::Client,
-            validity: CLIENT_LIFE,
+        let ca = ClusterPair {
+            public_pem: text_of(&secret, "tls.crt").unwrap_or_default(),
+            private_pem: text_of(&secret, "tls.key").unwrap_or_default(),
         };
         let algorithm = self.algorithm(control_plane);
-        let issue = move || {
-            let ca = CertificateAuthority::from_pem(&certificate, &private)?;
-            Ok((ca.certificate_pem().to_owned(), ca.issue(&request, algorithm)?))
-        };
-        let (ca, client) = off_the_worker(algorithm, issue).await?;
         let cluster = control_plane.cluster.metadata.name.as_deref().unwrap_or_default();
-        let user = format!("{cluster}-admin");
-        let kubeconfig = Kubeconfig {
-            cluster,
-            user: &user,
-            context: &format!("{user}@{cluster}"),
-            server,
-            certificate_authority_pem: &ca,
-            client: &client,
-        };
-        Ok(Some(kubeconfig.to_yaml()))
+        let yaml = ca.admin_kubeconfig(algorithm, cluster, server).await.map_err(other)?;
+        Ok(Some(yaml))
     }
 }
 
-/// Runs work on keys; RSA keys take so long that they must not hold up other tasks.
-async fn off_the_worker<T: Send + 'static>(
-    algorithm: KeyAlgorithm,
-    work: impl FnOnce() -> Result<T, PkiError> + Send + 'static,
-) -> Result<T, ReconcileError> {
-    let other = |error: &dyn std::fmt::Display| ReconcileError::Other(error.to_string());
-    match algorithm {
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => work().map_err(|error| other(&error)),
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
-            let result = tokio::task::spawn_blocking(work).await.map_err(|error| other(&error))?;
-            result.map_err(|error| other(&error))
-        }
-    }
-}
-
-/// Reads `clusterConfiguration.encryptionAlgorithm`.
-fn algorithm(named: Option<&str>, default: KeyAlgorithm) -> KeyAlgorithm {
-    match named {
-        Some("ECDSA-P384") => KeyAlgorithm::EcdsaP384,
-        Some("RSA-2048") => KeyAlgorithm::Rsa2048,
-        Some("RSA-3072") => KeyAlgorithm::Rsa3072,
-        Some("RSA-4096") => KeyAlgorithm::Rsa4096,
-        Some("ECDSA-P256") => KeyAlgorithm::EcdsaP256,
-        _ => default,
-    }
+fn other(error: PkiError) -> ReconcileError {
+    ReconcileError::Other(error.to_string())
 }
 
 /// Days that a new CA lives.
 fn ca_days(control_plane: &ControlPlane) -> u64 {
     let days = control_plane.cluster_configuration()["caCertificateValidityPeriodDays"].as_u64();
-    // The schema allows a hundred years.
-    days.filter(|days| *days != 0).unwrap_or(3650).min(36_500)
-}
-
-async fn generate(
-    purpose: Purpose,
-    algorithm: KeyAlgorithm,
-    ca_days: u64,
-) -> Result<(String, String), ReconcileError> {
-    off_the_worker(algorithm, move || {
-        if purpose == Purpose::ServiceAccount {
-            let keys = ServiceAccountKeys::generate(algorithm)?;
-            return Ok((keys.public_pem, keys.private_pem));
-        }
-        let validity = Duration::from_secs(ca_days * 24 * 3600);
-        let ca = CertificateAuthority::generate_for("kubernetes", algorithm, validity)?;
-        Ok((ca.certificate_pem().to_owned(), ca.key_pem().to_owned()))
-    })
-    .await
+    days.filter(|days| *days != 0).unwrap_or(3650)
 }
 
 fn secret_key(control_plane: &ControlPlane, purpose: Purpose) -> ObjectKey {
@@ -334,35 +267,22 @@ fn secret_key(control_plane: &ControlPlane, purpose: Purpose) -> ObjectKey {
     ObjectKey::new(cluster.namespace, purpose.secret_name(&cluster.name))
 }
 
-fn secret(control_plane: &ControlPlane, purpose: Purpose, data: [(&str, String); 2]) -> Secret {
-    let key = secret_key(control_plane, purpose);
-    let data = data
-        .into_iter()
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, text)| (name.to_owned(), ByteString(text.into_bytes())));
-    let mut secret = Secret {
-        type_: Some(CLUSTER_SECRET_TYPE.to_owned()),
-        data: Some(data.collect()),
-        ..Secret::default()
-    };
-    let cluster = control_plane.cluster_key().name;
-    secret.metadata.name = Some(key.name);
-    secret.metadata.namespace = Some(key.namespace);
-    secret.metadata.labels = Some([(labels::CLUSTER_NAME.to_owned(), cluster)].into());
-    secret.metadata.owner_references = Some(vec![owners::controller_of(&control_plane.kcp)]);
-    secret
-}
-
-fn certificate_secret(
+fn secret(
     control_plane: &ControlPlane,
     purpose: Purpose,
-    (certificate, key): (String, String),
+    data: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Secret {
-    secret(control_plane, purpose, [("tls.crt", certificate), ("tls.key", key)])
+    let ObjectKey { namespace, name } = control_plane.cluster_key();
+    purpose.secret((&namespace, &name), owners::controller_of(&control_plane.kcp), data)
+}
+
+fn certificate_secret(control_plane: &ControlPlane, purpose: Purpose, pair: ClusterPair) -> Secret {
+    let data = [("tls.crt", pair.public_pem), ("tls.key", pair.private_pem)];
+    secret(control_plane, purpose, data)
 }
 
 fn kubeconfig_secret(control_plane: &ControlPlane, yaml: String) -> Secret {
-    secret(control_plane, Purpose::Kubeconfig, [("value", yaml), ("", String::new())])
+    secret(control_plane, Purpose::Kubeconfig, [("value", yaml)])
 }
 
 /// Owner references that a Secret should have, if they are not what it has.
@@ -405,7 +325,7 @@ fn needs_renewal(yaml: &str, now: Timestamp) -> bool {
     let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(&pem) else { return false };
     let Ok(certificate) = pem.parse_x509() else { return false };
     let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp());
-    not_after.is_ok_and(|not_after| not_after < now + CLIENT_RENEWAL)
+    not_after.is_ok_and(|not_after| not_after < now + ADMIN_LIFE / 2)
 }
 
 /// When the API server's certificate of a Node expires: kubeadm issues it for a year (or
@@ -438,7 +358,7 @@ mod tests {
 
     #[test]
     fn secrets_have_the_recorded_shape() {
-        let pair = ("crt".to_owned(), "key".to_owned());
+        let pair = ClusterPair { public_pem: "crt".into(), private_pem: "key".into() };
         let secret = certificate_secret(&control_plane(), Purpose::FrontProxyCa, pair);
         let value = serde_json::to_value(&secret).unwrap();
         assert_eq!(value["metadata"]["name"], "bar-proxy");
@@ -466,14 +386,6 @@ mod tests {
         assert_eq!(adopted(&secret, &reference), Some(vec![reference.clone()]));
         secret.type_ = Some("Opaque".into());
         assert_eq!(adopted(&secret, &reference), None);
-    }
-
-    #[test]
-    fn the_default_algorithm_is_for_control_planes_that_name_none() {
-        let default = KeyAlgorithm::Rsa2048;
-        assert_eq!(algorithm(None, default), default);
-        assert_eq!(algorithm(Some("ECDSA-P256"), default), KeyAlgorithm::EcdsaP256);
-        assert_eq!(algorithm(Some("RSA-4096"), KeyAlgorithm::EcdsaP256), KeyAlgorithm::Rsa4096);
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! The status of a KubeadmControlPlane, both families, out of what a reconcile has seen.
 //! (CAPI v1.14: status.go of controlplane/kubeadm)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::scope::{ControlPlane, OwnedMachine, later, listed};
 use super::{available, inspect, remediation, step};
-use crate::api::core::StatusVersion;
 use crate::contract::conditions::merge::{GENERIC_REASONS, Polarity, Reasons, Source, aggregate};
 use crate::contract::conditions::{self, New, v1beta1};
 use crate::contract::machines;
-use crate::contract::version::Version;
 
 /// A new Machine counts for `MachinesUpToDate` at this age at the latest.
 const UP_TO_DATE_GRACE: Duration = Duration::from_secs(10);
@@ -55,20 +54,8 @@ pub(super) fn update(control_plane: &mut ControlPlane) {
 }
 
 fn set_versions(control_plane: &mut ControlPlane) {
-    let mut counts: BTreeMap<String, i32> = BTreeMap::new();
-    for owned in &control_plane.machines {
-        if !owned.machine.spec.version.is_empty() {
-            *counts.entry(owned.machine.spec.version.clone()).or_default() += 1;
-        }
-    }
-    let mut versions: Vec<StatusVersion> = counts
-        .into_iter()
-        .map(|(version, replicas)| StatusVersion { version, replicas: Some(replicas) })
-        .collect();
-    versions.sort_by(|a, b| match (Version::parse(&a.version), Version::parse(&b.version)) {
-        (Some(older), Some(newer)) => older.compare_with_build(&newer),
-        _ => a.version.cmp(&b.version),
-    });
+    let held = control_plane.machines.iter().map(|owned| Arc::new(owned.machine.clone()));
+    let versions = machines::versions(&held.collect::<Vec<_>>());
     let status = control_plane.status();
     if let Some(lowest) = versions.first() {
         status.version.clone_from(&lowest.version);

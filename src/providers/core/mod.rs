@@ -40,7 +40,7 @@ use crate::client::{Client, ObjectKey};
 use crate::clock::{Clock, Seed};
 use crate::contract::versions::ContractVersions;
 use crate::extensions::Extensions;
-use crate::runtime::{Informer, Manager, ReconcileError, RemoteInformers};
+use crate::runtime::{Informer, Manager, Outcome, ReconcileError, RemoteInformers};
 
 use applied::Applied;
 use externals::{External, Externals};
@@ -68,7 +68,7 @@ pub fn add_controllers(
     machinedeployment::add(manager, &context);
     machinehealthcheck::add(manager, &context);
     clusterclass::add(manager, &context, versions);
-    topology::add(manager, &context, versions, Some(Arc::new(extensions.clone())));
+    topology::add(manager, &context, versions);
     extensionconfig::add(manager, &context);
     machinepool::add(manager, &context);
 }
@@ -190,8 +190,19 @@ fn settling(metadata: &ObjectMeta, now: Timestamp) -> Option<Duration> {
     SETTLING.checked_sub(age).filter(|left| !left.is_zero())
 }
 
-/// Adds a finalizer if it is missing.
+/// The outcome that asks for the earlier look.
+fn soonest(a: Outcome, b: Outcome) -> Outcome {
+    match (a, b) {
+        (Outcome::RequeueAfter(a), Outcome::RequeueAfter(b)) => Outcome::RequeueAfter(a.min(b)),
+        (Outcome::Done, other) | (other, Outcome::Done) => other,
+    }
+}
+
+/// Adds a finalizer if it is missing; an object that is being deleted gets none any more.
 fn ensure_finalizer(metadata: &mut ObjectMeta, finalizer: &str) {
+    if metadata.deletion_timestamp.is_some() {
+        return;
+    }
     let held = metadata.finalizers.get_or_insert_with(Vec::new);
     if !held.iter().any(|present| present == finalizer) {
         held.push(finalizer.to_owned());

@@ -8,12 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::conditions::V1Beta1Condition;
-use crate::api::core::{Machine, StatusVersion};
+use crate::api::core::Machine;
 use crate::contract::conditions::merge::{self, GENERIC_REASONS, Polarity, Reasons, Source};
 use crate::contract::conditions::{self, New};
-use crate::contract::machines;
-use crate::contract::version::Version;
-use crate::runtime::Change;
+use crate::contract::machines::{self, kubelet_version};
+use crate::runtime::{Change, Outcome};
 
 /// A Machine that is older than this and has no UpToDate condition is reported as unknown.
 const UP_TO_DATE_GRACE: Duration = Duration::from_secs(10);
@@ -47,13 +46,14 @@ fn older(machine: &Machine) -> Option<(&str, &str, &str)> {
 
 /// The parts of a Machine that its owners compute their status and next step from.
 fn shown(machine: &Machine) -> impl PartialEq + '_ {
-    const TYPES: [&str; 6] = [
+    const TYPES: [&str; 7] = [
         "Ready",
         "Available",
         "UpToDate",
         "NodeHealthy",
         "HealthCheckSucceeded",
         "OwnerRemediated",
+        "Deleting",
     ];
     let conditions: Vec<(&str, &str, &str, &str)> = machines::conditions_of(machine)
         .iter()
@@ -67,13 +67,15 @@ fn shown(machine: &Machine) -> impl PartialEq + '_ {
             )
         })
         .collect();
-    let metadata = &machine.metadata;
+    let (metadata, spec) = (&machine.metadata, &machine.spec);
     (
         metadata.deletion_timestamp.is_some(),
         (metadata.labels.as_ref(), metadata.annotations.as_ref()),
         metadata.owner_references.as_ref(),
         machines::has_node(machine),
-        (&machine.spec.version, kubelet_version(machine)),
+        (&spec.version, kubelet_version(machine)),
+        // What owners keep as it is in their template.
+        (&spec.taints, &spec.deletion, &spec.readiness_gates, spec.min_ready_seconds),
         conditions,
     )
 }
@@ -220,6 +222,27 @@ fn drain_delays(machine: &Machine, now: Timestamp) -> Vec<usize> {
         .collect()
 }
 
+/// When what owners say about Machines changes by time alone: deletions become long, and young
+/// Machines count although they say nothing.
+pub(super) fn next_change<'m>(
+    machines: impl IntoIterator<Item = &'m Machine>,
+    now: Timestamp,
+) -> Outcome {
+    // The rules ask whether a time is past, and not just reached.
+    let after = |since: Timestamp, time: Duration| {
+        (time + Duration::from_secs(1)).checked_sub(elapsed(since, now))
+    };
+    let due = machines.into_iter().flat_map(|machine| {
+        let deleted = machine.metadata.deletion_timestamp.as_ref();
+        let is_silent = conditions::get(machines::conditions_of(machine), "UpToDate").is_none();
+        let created = machine.metadata.creation_timestamp.as_ref().filter(|_| is_silent);
+        let stale = deleted.and_then(|since| after(since.0, STALE_AFTER));
+        stale.into_iter().chain(created.and_then(|since| after(since.0, UP_TO_DATE_GRACE)))
+    });
+    let due = due.filter(|left| !left.is_zero()).min();
+    due.map_or(Outcome::Done, Outcome::RequeueAfter)
+}
+
 /// The message that stands for Deleting in a Machine's Ready condition.
 pub(super) fn deletion_message(machine: &Machine, now: Timestamp) -> String {
     let Some(deleting) = conditions::get(machines::conditions_of(machine), "Deleting") else {
@@ -259,47 +282,6 @@ pub(super) fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or(Duration::ZERO)
 }
 
-/// Versions of Machines with their counts; a Node's kubelet version counts over the spec's.
-pub(super) fn versions(machines: &[Arc<Machine>]) -> Vec<StatusVersion> {
-    let mut ordered = machines.to_vec();
-    machines::sort_oldest_first(&mut ordered);
-    aggregate_versions(ordered.iter().map(|machine| StatusVersion {
-        version: kubelet_version(machine).unwrap_or(&machine.spec.version).to_owned(),
-        replicas: Some(1),
-    }))
-}
-
-/// The kubelet version that a Machine's Node reports, if it does.
-pub(super) fn kubelet_version(machine: &Machine) -> Option<&str> {
-    machine
-        .status
-        .as_ref()
-        .and_then(|status| status.node_info.as_ref())
-        .and_then(|info| info.get("kubeletVersion"))
-        .and_then(serde_json::Value::as_str)
-        .filter(|version| !version.is_empty())
-}
-
-/// Sums counts by version and orders them by version.
-pub(super) fn aggregate_versions(
-    versions: impl IntoIterator<Item = StatusVersion>,
-) -> Vec<StatusVersion> {
-    let mut sums: Vec<StatusVersion> = Vec::new();
-    for version in versions.into_iter().filter(|version| !version.version.is_empty()) {
-        match sums.iter_mut().find(|sum| sum.version == version.version) {
-            Some(sum) => {
-                sum.replicas = Some(sum.replicas.unwrap_or(0) + version.replicas.unwrap_or(0));
-            }
-            None => sums.push(version),
-        }
-    }
-    sums.sort_by(|a, b| match (Version::parse(&a.version), Version::parse(&b.version)) {
-        (Some(a), Some(b)) => a.compare_with_build(&b),
-        _ => a.version.cmp(&b.version),
-    });
-    sums
-}
-
 /// Adds optional counters: `None` only if both are.
 pub(super) fn add(a: Option<i32>, b: Option<i32>) -> Option<i32> {
     match (a, b) {
@@ -313,10 +295,9 @@ mod tests {
     use super::*;
     use crate::contract::conditions::set;
 
-    fn machine(name: &str, version: &str, conditions: Vec<New>) -> Arc<Machine> {
+    fn machine(name: &str, conditions: Vec<New>) -> Arc<Machine> {
         let mut machine = Machine::default();
         machine.metadata.name = Some(name.into());
-        machine.spec.version = version.into();
         let status = machine.status.get_or_insert_default();
         for new in conditions {
             set(&mut status.conditions, new, None, Timestamp::UNIX_EPOCH);
@@ -331,26 +312,30 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_counted_and_ordered() {
-        let machines = [
-            machine("a", "v1.34.0", vec![]),
-            machine("b", "v1.9.0", vec![]),
-            machine("c", "v1.34.0", vec![]),
-        ];
-        let versions = versions(&machines);
-        assert_eq!(versions[0].version, "v1.9.0");
-        assert_eq!(versions[1].replicas, Some(2));
-    }
-
-    #[test]
     fn unhealthy_machines_without_remediation_are_named() {
         let unhealthy = || vec![New::no("HealthCheckSucceeded", "UnhealthyNode", "")];
-        let machines = [machine("b", "", unhealthy()), machine("a", "", unhealthy())];
+        let machines = [machine("b", unhealthy()), machine("a", unhealthy())];
         let new = remediating(&machines, " by MachineSet");
         assert_eq!(
             new.message,
             "Machines a, b are not healthy (not to be remediated by MachineSet)"
         );
+    }
+
+    #[test]
+    fn time_alone_changes_what_is_said_about_deletions_and_young_machines() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let seconds = |count| Outcome::RequeueAfter(Duration::from_secs(count));
+        let time = |second| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(second)));
+        let mut young = Machine::default();
+        young.metadata.creation_timestamp = time(100);
+        assert_eq!(next_change([&young], at(104)), seconds(7));
+        assert_eq!(next_change([&young], at(111)), Outcome::Done);
+        let mut going = Machine::clone(&machine("a", vec![New::yes("UpToDate", "UpToDate")]));
+        going.metadata.deletion_timestamp = time(100);
+        assert_eq!(next_change([&going], at(100)), seconds(901));
+        assert_eq!(next_change([&going, &young], at(100)), seconds(11));
+        assert_eq!(next_change([&going], at(2000)), Outcome::Done);
     }
 
     #[test]

@@ -247,7 +247,8 @@ impl PoolReconciler {
         machine
     }
 
-    /// A name that no DevMachine has, the same in every run with the same seed.
+    /// A name that no DevMachine has, the same in every run with the same seed. Neither has a Machine
+    /// that still is to go with the DevMachine that it had.
     fn free_name(&self, namespace: &str, parts: &[String; 3], scope: &Scope) -> (String, u64) {
         let uid = scope.before.metadata.uid.clone().unwrap_or_default();
         let mut attempt = scope.replicas.len();
@@ -256,7 +257,9 @@ impl PoolReconciler {
             let random = self.seed.number(&[&parts[0], &parts[1], &parts[2], &uid, &stage]);
             let name = pool_plan::name(random);
             let is_new = scope.replicas.iter().all(|it| it.metadata.name.as_ref() != Some(&name));
-            if is_new && self.replicas.get(namespace, &name).is_none() {
+            let is_free = self.replicas.get(namespace, &name).is_none()
+                && self.machines.get(namespace, &name).is_none();
+            if is_new && is_free {
                 return (name, random);
             }
             attempt += 1;

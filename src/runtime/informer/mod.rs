@@ -14,6 +14,7 @@ mod lines;
 mod progress;
 mod reflector;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -70,7 +71,7 @@ struct Shared<K> {
 pub(crate) struct Source {
     pub(crate) target: Target<'static>,
     /// Namespace; all if empty.
-    pub(crate) namespace: &'static str,
+    pub(crate) namespace: Cow<'static, str>,
     /// Label selector; all if empty.
     pub(crate) label_selector: &'static str,
 }
@@ -85,6 +86,15 @@ impl<K> Informer<K> {
     /// An empty copy; [`Informer::run`] fills it.
     pub(crate) fn new(source: Source) -> Self {
         Self::trimmed(source, |_| {})
+    }
+
+    /// An empty copy of a kind in one namespace, in all if it is empty.
+    pub(crate) fn of_namespace(namespace: &str) -> Self
+    where
+        K: kube::Resource<DynamicType = ()>,
+    {
+        let target = Target::of::<K>(&());
+        Self::new(Source { target, namespace: namespace.to_owned().into(), label_selector: "" })
     }
 
     /// An empty copy of objects from which `trim` takes what nobody reads.

@@ -123,7 +123,7 @@ impl<K: kube::Resource + DeserializeOwned> Reflector<K> {
     }
 
     fn name(&self) -> String {
-        self.source().target.collection_path(self.source().namespace)
+        self.source().target.collection_path(&self.source().namespace)
     }
 
     /// One watch, from the present position to its end; lists first if there is none.

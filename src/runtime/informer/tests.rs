@@ -41,7 +41,7 @@ impl Drop for Running {
 fn start(script: &Script) -> Running {
     let informer = Informer::<Node>::new(Source {
         target: Target::of::<Node>(&()),
-        namespace: "",
+        namespace: "".into(),
         label_selector: "",
     });
     informer.add_index("zone", zone);

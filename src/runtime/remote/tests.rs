@@ -110,7 +110,7 @@ async fn a_cluster_that_comes_back_is_read_anew() {
 async fn a_quiet_watch_is_small() {
     let nodes = Informer::<Node>::new(Source {
         target: Target::of::<Node>(&()),
-        namespace: "",
+        namespace: "".into(),
         label_selector: "",
     });
     let watch = nodes.run(Memory::default().client(), clock(), CancellationToken::new());

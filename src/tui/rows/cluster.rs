@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Severity, created, display_name, is_true, was_true_before, why_not};
-use crate::api::core::{Cluster, ReplicaCounts};
+use super::{Severity, created, display_name, is_true, sentence, was_true_before, why_not};
+use crate::api::core::{Cluster, ClusterStatus, ReplicaCounts};
+use crate::contract::conditions;
 use crate::tui::text::age;
 
 /// State of a cluster in a word.
@@ -83,10 +84,12 @@ impl ClusterRow {
 
     /// Row of an object.
     pub fn of(cluster: &Cluster) -> Self {
-        let status = cluster.status.clone().unwrap_or_default();
+        let unknown = ClusterStatus::default();
+        let status = cluster.status.as_ref().unwrap_or(&unknown);
         let state = state(cluster);
         let version = status.control_plane.as_ref().and_then(|counts| counts.versions.first());
-        let deleting = why_not(&status.conditions, "Deleting");
+        let deleting = conditions::get(&status.conditions, "Deleting");
+        let deleting = deleting.map(|it| sentence(&it.message)).unwrap_or_default();
         Self {
             namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
             name: cluster.metadata.name.clone().unwrap_or_default(),
@@ -145,7 +148,7 @@ fn scaling_why(conditions: &[crate::api::conditions::Condition]) -> String {
         ["RollingOut", "ScalingUp", "ScalingDown"].contains(&condition.type_.as_str())
             && condition.status == "True"
     });
-    moving.map(|condition| crate::tui::text::one_line(&condition.message)).unwrap_or_default()
+    moving.map(|condition| sentence(&condition.message)).unwrap_or_default()
 }
 
 fn counts(counts: Option<&ReplicaCounts>) -> String {

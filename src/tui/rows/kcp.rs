@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Severity, created, display_name, is_true, was_true_before, why_not};
-use crate::api::controlplane::KubeadmControlPlane;
+use crate::api::controlplane::{KubeadmControlPlane, KubeadmControlPlaneStatus};
 use crate::contract::labels;
 use crate::tui::text::age;
 
@@ -76,7 +76,8 @@ impl KcpRow {
 
     /// Row of an object.
     pub fn of(kcp: &KubeadmControlPlane) -> Self {
-        let status = kcp.status.clone().unwrap_or_default();
+        let unknown = KubeadmControlPlaneStatus::default();
+        let status = kcp.status.as_ref().unwrap_or(&unknown);
         let desired = kcp.spec.replicas.unwrap_or(1);
         let cluster = kcp.metadata.labels.as_ref().and_then(|all| all.get(labels::CLUSTER_NAME));
         let state = state(kcp);
@@ -88,7 +89,7 @@ impl KcpRow {
             state,
             replicas: format!("{}/{desired}", status.ready_replicas.unwrap_or(0)),
             up_to_date: status.up_to_date_replicas.unwrap_or(0).to_string(),
-            version: status.version,
+            version: status.version.clone(),
             created: created(&kcp.metadata),
             why: match state {
                 KcpState::Available => String::new(),

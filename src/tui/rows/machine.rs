@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Severity, created, display_name, is_true, was_true_before, why_not};
-use crate::api::core::Machine;
+use crate::api::core::{Machine, MachineStatus};
 use crate::contract::labels;
 use crate::tui::text::age;
 
@@ -79,7 +79,8 @@ impl MachineRow {
 
     /// Row of an object.
     pub fn of(machine: &Machine) -> Self {
-        let status = machine.status.clone().unwrap_or_default();
+        let unknown = MachineStatus::default();
+        let status = machine.status.as_ref().unwrap_or(&unknown);
         let in_control_plane = machine
             .metadata
             .labels
@@ -93,8 +94,12 @@ impl MachineRow {
             cluster: machine.spec.cluster_name.clone(),
             role: if in_control_plane { "cp" } else { "worker" },
             state,
-            phase: if status.phase.is_empty() { "Pending".to_owned() } else { status.phase },
-            node: status.node_ref.map(|node| node.name).unwrap_or_default(),
+            phase: if status.phase.is_empty() {
+                "Pending".to_owned()
+            } else {
+                status.phase.clone()
+            },
+            node: status.node_ref.as_ref().map(|node| node.name.clone()).unwrap_or_default(),
             version: machine.spec.version.clone(),
             created: created(&machine.metadata),
             why: if state == MachineState::Ready {
@@ -103,6 +108,11 @@ impl MachineRow {
                 why_not(&status.conditions, "Ready")
             },
         }
+    }
+
+    /// How bad its state is.
+    pub fn severity(&self) -> Severity {
+        self.state.severity()
     }
 
     /// Cells in the order of [`Self::HEADERS`].

@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 /// `namespace/name`, or only the name in namespace `default`.
-fn display_name(metadata: &ObjectMeta) -> String {
+pub(super) fn display_name(metadata: &ObjectMeta) -> String {
     let name = metadata.name.as_deref().unwrap_or_default();
     match metadata.namespace.as_deref() {
         None | Some("default") => name.to_owned(),
@@ -35,28 +35,39 @@ fn display_name(metadata: &ObjectMeta) -> String {
     }
 }
 
-fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
+pub(super) fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
     metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-fn is_true(conditions: &[Condition], type_: &str) -> bool {
+pub(super) fn is_true(conditions: &[Condition], type_: &str) -> bool {
     crate::contract::conditions::is_true(conditions, type_)
 }
 
 /// The message of a condition that is not True, on one line; its reason if it has none.
-fn why_not(conditions: &[Condition], type_: &str) -> String {
+pub(super) fn why_not(conditions: &[Condition], type_: &str) -> String {
     match crate::contract::conditions::get(conditions, type_) {
         Some(condition) if condition.status == "True" => String::new(),
-        Some(condition) if condition.message.is_empty() => condition.reason.clone(),
-        Some(condition) => super::text::one_line(&condition.message),
+        Some(condition) if condition.message.is_empty() => {
+            super::text::printable(&condition.reason)
+        }
+        Some(condition) => sentence(&condition.message),
         None => String::new(),
     }
+}
+
+/// A condition's message on one line; what stands below a name follows it.
+pub(super) fn sentence(message: &str) -> String {
+    super::text::one_line(message).replace(":; ", ": ")
 }
 
 /// Whether a condition was True before it became what it is: it has changed since the object was
 /// new. Conditions start within the first seconds of an object and keep their time until they
 /// change.
-fn was_true_before(conditions: &[Condition], type_: &str, metadata: &ObjectMeta) -> bool {
+pub(super) fn was_true_before(
+    conditions: &[Condition],
+    type_: &str,
+    metadata: &ObjectMeta,
+) -> bool {
     const START_SECONDS: i64 = 3;
     let changed =
         crate::contract::conditions::get(conditions, type_).map(|c| c.last_transition_time.0);

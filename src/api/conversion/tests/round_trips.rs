@@ -178,6 +178,28 @@ fn kept_data_that_is_no_json_is_refused() {
 }
 
 #[test]
+fn kept_data_of_other_types_is_refused() {
+    let converted = |kept: Value| {
+        let mut object = json!({
+            "apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Machine",
+            "metadata": {"annotations": {DATA: kept.to_string()}},
+        });
+        convert(&mut object, "v1beta1", "v1beta2").map(|()| object)
+    };
+    let good = converted(json!({"spec": {"minReadySeconds": 3, "unknown": {}}, "status": null}));
+    assert_eq!(good.expect("converts")["spec"]["minReadySeconds"], 3);
+    for (path, bad) in [
+        ("spec.minReadySeconds", json!({"spec": {"minReadySeconds": "x"}})),
+        ("status.phase", json!({"status": {"phase": {}}})),
+        ("spec.taints", json!({"spec": {"taints": {"a": 1}}})),
+        ("status.conditions", json!({"status": {"conditions": [1]}})),
+    ] {
+        let why = converted(bad).expect_err(path);
+        assert!(why.contains("json: cannot unmarshal") && why.contains(path), "{why}");
+    }
+}
+
+#[test]
 fn zeros_that_the_hub_does_not_allow_are_left_out() {
     let mut object = json!({
         "apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster",

@@ -5,17 +5,14 @@ use serde_json::json;
 
 use super::values::validate_count;
 use crate::api::core::Cluster;
-use crate::api::topology::{ClusterClass, HealthCheckChecks, HealthCheckRemediation};
+use crate::api::health_check::HealthChecks;
+use crate::api::topology::{ClusterClass, HealthCheckRemediation};
 use crate::machinery::status::Cause;
 
 const MIN_STARTUP_SECONDS: i32 = 30;
 const CONTROL_PLANE: &str = "healthCheck";
 
-fn validate(
-    checks: &HealthCheckChecks,
-    remediation: &HealthCheckRemediation,
-    path: &str,
-) -> Vec<Cause> {
+fn validate(checks: &HealthChecks, remediation: &HealthCheckRemediation, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if let Some(seconds) = checks.node_startup_timeout_seconds
         && seconds != 0

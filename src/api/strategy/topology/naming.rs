@@ -4,13 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::api::topology::{ClusterClass, NamingTemplate};
-use crate::machinery::gotemplate::{Options, Template};
-use crate::machinery::names;
-use crate::machinery::status::{Cause, quote};
+use crate::machinery::status::Cause;
+use crate::machinery::{name_template, names};
 
-/// Longest name; longer ones are cut and get a random end.
-const NAME_MAX: usize = 63;
-const CUT: usize = 58;
 /// Stands for what is drawn when a name is made.
 const RANDOM: &str = "bcdfg";
 
@@ -43,7 +39,7 @@ pub(super) fn validate(class: &ClusterClass) -> Vec<Cause> {
 fn validate_one(template: &str, what: &str, path: &str, mut data: Value) -> Vec<Cause> {
     data["cluster"] = json!({"name": "cluster"});
     data["random"] = json!(RANDOM);
-    match generate(template, &data) {
+    match name_template::render(template, &data, RANDOM) {
         Err(error) => {
             let detail = format!("invalid {what} name template: {error}");
             vec![Cause::invalid(path, &json!(template), &detail)]
@@ -53,17 +49,4 @@ fn validate_one(template: &str, what: &str, path: &str, mut data: Value) -> Vec<
             errors.map(|error| Cause::invalid(path, &json!(template), &error)).collect()
         }
     }
-}
-
-fn generate(template: &str, data: &Value) -> Result<String, String> {
-    let options = Options { has_sprig: false, requires_keys: true };
-    let parsed = Template::parse_with("template name generator", template, options)
-        .map_err(|error| format!("parsing template {}: {error}", quote(template)))?;
-    let mut name = parsed.execute(data).map_err(|error| format!("rendering template: {error}"))?;
-    if name.len() > NAME_MAX {
-        let cut = (0..=CUT).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        name.truncate(cut);
-        name.push_str(RANDOM);
-    }
-    Ok(name)
 }

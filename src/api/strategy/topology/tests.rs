@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::machinery::definition::{Objects, Verdict};
+use crate::machinery::selector::LabelSelector;
 
 /// Objects by kind, as a server has them.
 #[derive(Default)]
@@ -15,11 +16,19 @@ impl Held {
 
 impl Objects for Held {
     fn get(&self, kind: ObjectKind<'_>, namespace: &str, name: &str) -> Option<Value> {
-        self.list(kind, Some(namespace)).into_iter().find(|one| one["metadata"]["name"] == name)
+        let all = self.list(kind, Some(namespace), &LabelSelector::default());
+        all.into_iter().find(|one| one["metadata"]["name"] == name)
     }
 
-    fn list(&self, kind: ObjectKind<'_>, namespace: Option<&str>) -> Vec<Value> {
+    fn list(
+        &self,
+        kind: ObjectKind<'_>,
+        namespace: Option<&str>,
+        labels: &LabelSelector,
+    ) -> Vec<Value> {
         let of_kind = self.0.iter().filter(|one| one["kind"] == kind.kind);
+        let of_kind =
+            of_kind.filter(|one| labels.matches_by(|key| one["metadata"]["labels"][key].as_str()));
         let here =
             of_kind.filter(|one| namespace.is_none_or(|here| one["metadata"]["namespace"] == here));
         here.cloned().collect()

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{DEPLOYMENTS, MACHINES, POOLS, annotation};
 use crate::api::core::Cluster;
+use crate::api::runtime::PENDING_HOOKS;
 use crate::api::topology::ClusterClass;
 use crate::api::topology::version::Version;
 use crate::machinery::definition::{ObjectKind, Objects};
 use crate::machinery::selector::LabelSelector;
 use crate::machinery::status::{Cause, quote};
 
-const PENDING_HOOKS: &str = "runtime.cluster.x-k8s.io/pending-hooks";
 const AFTER_UPGRADE: &str = "AfterClusterUpgrade";
 const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 const TOPOLOGY_OWNED: &str = "topology.cluster.x-k8s.io/owned";
@@ -123,13 +123,9 @@ fn control_plane(old: &Cluster, wanted: &Version, objects: &dyn Objects) -> Resu
 /// The Cluster's workers of a kind that its topology made.
 fn owned(old: &Cluster, kind: ObjectKind<'_>, objects: &dyn Objects) -> Vec<Value> {
     let namespace = old.metadata.namespace.as_deref().unwrap_or_default();
-    let mut found = objects.list(kind, Some(namespace));
-    found.retain(|object| {
-        let labels = &object["metadata"]["labels"];
-        labels[CLUSTER_NAME].as_str() == old.metadata.name.as_deref()
-            && labels[TOPOLOGY_OWNED] == ""
-    });
-    found
+    let labels = json!({"matchLabels": {CLUSTER_NAME: old.metadata.name, TOPOLOGY_OWNED: ""}});
+    let Ok(selector) = LabelSelector::from_label_selector(&labels) else { return Vec::new() };
+    objects.list(kind, Some(namespace), &selector)
 }
 
 fn deployments(old: &Cluster, wanted: &Version, objects: &dyn Objects) -> Result<(), String> {
@@ -145,12 +141,16 @@ fn deployments(old: &Cluster, wanted: &Version, objects: &dyn Objects) -> Result
     told(&upgrading, "MachineDeployments")
 }
 
-/// Versions of pools; what their Nodes run is only known in the workload cluster.
+/// Versions of pools, and those that they report of their Nodes.
 fn pools(old: &Cluster, wanted: &Version, objects: &dyn Objects) -> Result<(), String> {
     let mut upgrading = Vec::new();
     for pool in owned(old, POOLS, objects) {
         let name = pool["metadata"]["name"].as_str().unwrap_or_default();
-        if version_of(&pool, "MachinePool", name)? != *wanted {
+        let version = version_of(&pool, "MachinePool", name)?;
+        let mut reported = pool["status"]["versions"].as_array().into_iter().flatten();
+        if version != *wanted
+            || reported.any(|one| one["version"] != pool["spec"]["template"]["spec"]["version"])
+        {
             upgrading.push(name.to_owned());
         }
     }
@@ -179,10 +179,7 @@ fn is_upgrading(deployment: &Value, name: &str, objects: &dyn Objects) -> Result
         return Ok(false);
     };
     let namespace = deployment["metadata"]["namespace"].as_str().unwrap_or_default();
-    for machine in objects.list(MACHINES, Some(namespace)) {
-        if !selector.matches_by(|key| machine["metadata"]["labels"][key].as_str()) {
-            continue;
-        }
+    for machine in objects.list(MACHINES, Some(namespace), &selector) {
         let version = machine["spec"]["version"].as_str().unwrap_or_default();
         if version.is_empty() {
             let machine = machine["metadata"]["name"].as_str().unwrap_or_default();

@@ -7,6 +7,7 @@ use super::{CLUSTERS, managed};
 use crate::api::core::Cluster;
 use crate::api::topology::{ClusterClass, HealthCheckTopology};
 use crate::machinery::definition::{DeletionRefusal, Objects};
+use crate::machinery::selector::LabelSelector;
 use crate::machinery::status::{Cause, quote};
 
 /// Clusters that a refusal names.
@@ -16,7 +17,7 @@ const NAMED_MAX: usize = 3;
 pub(super) fn clusters_of(class: &ClusterClass, objects: &dyn Objects) -> Vec<Cluster> {
     let namespace = class.metadata.namespace.as_deref().unwrap_or_default();
     let key = (namespace, class.metadata.name.as_deref().unwrap_or_default());
-    let clusters = objects.list(CLUSTERS, None);
+    let clusters = objects.list(CLUSTERS, None, &LabelSelector::default());
     let managed = clusters.iter().filter_map(managed);
     managed.filter(|cluster| cluster.class_key() == Some(key)).collect()
 }

@@ -1,6 +1,10 @@
 //! Schemas of variables as schemas of custom resources.
 //! (CAPI v1.14: internal/topology/variables/schema.go)
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::machinery::schema::{self, Schema};
@@ -46,10 +50,29 @@ pub(super) struct Compiled {
     pub(super) wrapped: Schema,
 }
 
-/// Compiles a schema; it was checked when the class was written.
-pub(super) fn compile(schema: &Value) -> Compiled {
+/// Schemas that are kept; when there are more, all are compiled anew.
+const COMPILED_MAX: usize = 1_000;
+
+/// Compiled schemas by what they were compiled of, so that the Clusters of a class share them and
+/// the programs of their rules. Read and written by every check of a value, locked for a look.
+static COMPILED: LazyLock<Mutex<HashMap<Value, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
+
+/// Compiles a schema, once for all values; it was checked when the class was written.
+pub(super) fn compile(schema: &Value) -> Arc<Compiled> {
+    if let Some(known) = COMPILED.lock().get(schema) {
+        return known.clone();
+    }
     let document = converted(schema);
-    Compiled { bare: schema::compile(&document), wrapped: schema::compile(&wrap_schema(document)) }
+    let compiled = Arc::new(Compiled {
+        bare: schema::compile(&document),
+        wrapped: schema::compile(&wrap_schema(document)),
+    });
+    let mut all = COMPILED.lock();
+    if all.len() >= COMPILED_MAX {
+        all.clear();
+    }
+    all.insert(schema.clone(), compiled.clone());
+    compiled
 }
 
 /// The schema of an object with the variable in it.

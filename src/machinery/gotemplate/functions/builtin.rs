@@ -17,6 +17,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("print", &[], Some(Type::Any), |args| Ok(Data::text(shown(args)?))),
     ("printf", &[Type::Text], Some(Type::Any), printf),
     ("println", &[], Some(Type::Any), println),
+    ("slice", &[Type::Any], Some(Type::Any), slice),
     ("urlquery", &[], Some(Type::Any), |args| Ok(Data::text(escape_query(&shown(args)?)))),
     ("eq", &[Type::Any], Some(Type::Any), |args| equal(args).map(Data::Bool)),
     ("ne", &[Type::Any, Type::Any], None, |args| equal(args).map(|is| Data::Bool(!is))),
@@ -97,6 +98,59 @@ fn element(item: &Data, index: &Data) -> Answer {
         }
         other => Err(format!("can't index item of type {}", other.type_name())),
     }
+}
+
+/// Go's `slice`: of a text by bytes, of a list by elements; one to three indices.
+fn slice(args: &[Data]) -> Answer {
+    let Some((item, indices)) = args.split_first() else { return Ok(Data::Nil) };
+    if item.is_nil() {
+        return Err("slice of untyped nil".to_owned());
+    }
+    if indices.len() > 3 {
+        return Err(format!("too many slice indexes: {}", indices.len()));
+    }
+    let length = match item {
+        Data::Text(_) if indices.len() == 3 => {
+            return Err("cannot 3-index slice a string".to_owned());
+        }
+        Data::Text(text) => text.len(),
+        Data::List(_, list) => list.len(),
+        other => return Err(format!("can't slice item of type {}", other.type_name())),
+    };
+    let mut bounds = [0, length, length];
+    for (bound, index) in bounds.iter_mut().zip(indices) {
+        *bound = match index {
+            Data::Int(_) | Data::Int64(_) | Data::Uint(_) => {
+                let number = whole(index);
+                usize::try_from(number)
+                    .ok()
+                    .filter(|at| *at <= length)
+                    .ok_or_else(|| format!("index out of range: {number}"))?
+            }
+            index if index.is_nil() => {
+                return Err("cannot index slice/array with nil".to_owned());
+            }
+            index => {
+                let type_name = index.type_name();
+                return Err(format!("cannot index slice/array with type {type_name}"));
+            }
+        };
+    }
+    let [start, end, capacity] = bounds;
+    for (low, high) in [(start, end), (end, capacity)] {
+        if low > high {
+            return Err(format!("invalid slice index: {low} > {high}"));
+        }
+    }
+    Ok(match item {
+        Data::Text(text) => {
+            Data::text(String::from_utf8_lossy(&text.as_bytes()[start..end]).as_ref())
+        }
+        Data::List(of, list) => {
+            Data::List(*of, std::rc::Rc::new(list[start..end].iter().cloned().collect()))
+        }
+        other => other.clone(),
+    })
 }
 
 fn whole(data: &Data) -> i64 {

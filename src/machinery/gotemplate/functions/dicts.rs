@@ -6,9 +6,12 @@ use std::rc::Rc;
 
 use super::values::{deep_copy, to_text};
 use super::{Answer, Entry, Type, any, text};
-use crate::machinery::gotemplate::data::{Data, Elements};
+use crate::machinery::gotemplate::data::{self, Data, Elements};
 
 type Entries = BTreeMap<Rc<str>, Data>;
+
+/// Deepest nesting that is looked into.
+const DEPTH_MAX: usize = 200;
 
 pub(super) const TABLE: &[Entry] = &[
     ("dict", &[], Some(Type::Any), dict),
@@ -51,7 +54,7 @@ fn entry(dict: &Data, key: &str) -> Option<Data> {
 
 fn entries(dict: &Data) -> Entries {
     match dict {
-        Data::Map(_, map) => map.borrow().clone(),
+        Data::Map(_, map) => BTreeMap::clone(&map.borrow()),
         _ => Entries::new(),
     }
 }
@@ -70,7 +73,7 @@ fn set(args: &[Data]) -> Answer {
     if let Data::Map(_, map) = dict {
         let value = any(args, 2);
         let mut budget = super::SIZE_MAX;
-        if holds(value, map, &mut budget) {
+        if holds(value, map, &mut budget, 0) {
             return Err("a dictionary cannot hold itself".to_owned());
         }
         map.borrow_mut().insert(text(args, 1).into(), value.clone());
@@ -78,17 +81,23 @@ fn set(args: &[Data]) -> Answer {
     Ok(dict.clone())
 }
 
-/// Whether a value is or contains a dictionary. Values that are too large to tell count as if they
+/// Whether a value is or contains a dictionary. Values that are too large or deep to tell count as if they
 /// did: a cycle would never be printed to its end.
-fn holds(value: &Data, dict: &Rc<RefCell<Entries>>, budget: &mut usize) -> bool {
-    if *budget == 0 {
+fn holds(
+    value: &Data,
+    dict: &Rc<RefCell<data::Entries>>,
+    budget: &mut usize,
+    depth: usize,
+) -> bool {
+    if *budget == 0 || depth > DEPTH_MAX {
         return true;
     }
     *budget -= 1;
     match value {
-        Data::List(_, list) => list.iter().any(|element| holds(element, dict, budget)),
+        Data::List(_, list) => list.iter().any(|element| holds(element, dict, budget, depth + 1)),
         Data::Map(_, map) => {
-            Rc::ptr_eq(map, dict) || map.borrow().values().any(|v| holds(v, dict, budget))
+            Rc::ptr_eq(map, dict)
+                || map.borrow().values().any(|value| holds(value, dict, budget, depth + 1))
         }
         _ => false,
     }
@@ -115,7 +124,7 @@ fn merge(args: &[Data], overwrites: bool) -> Answer {
     for source in args.iter().skip(1) {
         let mut budget = super::SIZE_MAX;
         if let Data::Map(_, map) = target
-            && entries(source).values().any(|value| holds(value, map, &mut budget))
+            && entries(source).values().any(|value| holds(value, map, &mut budget, 0))
         {
             return Err("a dictionary cannot hold itself".to_owned());
         }

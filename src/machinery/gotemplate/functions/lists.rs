@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::numbers::to_int;
 use super::values::{is_deeply_equal, to_texts};
 use super::{Answer, Entry, Type, any, int, text, within};
-use crate::machinery::gotemplate::data::{Data, Elements};
+use crate::machinery::gotemplate::data::{Data, Elements, Items};
 
 const ANY: &[Type] = &[Type::Any];
 const TWO: &[Type] = &[Type::Any, Type::Any];
@@ -50,7 +50,7 @@ pub(super) const TABLE: &[Entry] = &[
 /// What Go's runtime says where a nil is asked for its type.
 pub(super) const NIL: &str = "runtime error: invalid memory address or nil pointer dereference";
 
-fn elements<'a>(data: &'a Data, wrong: &str) -> Result<&'a Rc<Vec<Data>>, String> {
+fn elements<'a>(data: &'a Data, wrong: &str) -> Result<&'a Rc<Items>, String> {
     match data {
         Data::List(_, list) => Ok(list),
         data if data.is_nil() => Err(NIL.to_owned()),
@@ -171,7 +171,7 @@ fn slice(args: &[Data]) -> Answer {
         Data::List(held, _) => *held,
         _ => Elements::Any,
     };
-    Ok(Data::List(held, Rc::new(part.to_vec())))
+    Ok(Data::List(held, Rc::new(part.iter().cloned().collect())))
 }
 
 fn concat(args: &[Data]) -> Answer {

@@ -17,6 +17,7 @@ mod values;
 mod versions;
 mod words;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -26,6 +27,45 @@ pub(super) use versions::member as version_member;
 
 /// Bytes of a text and elements of a list that a function may make.
 pub(super) const SIZE_MAX: usize = 1 << 20;
+
+/// Work that one execution may do.
+const WORK_MAX: usize = 64 << 20;
+/// Work of making an element of a list or map, where that of a byte is 1.
+const ELEMENT: usize = 32;
+
+thread_local! {
+    /// Work that the execution of this thread may still do. An execution never leaves its thread.
+    static WORK: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Begins an execution.
+pub(super) fn begin_work() {
+    WORK.set(WORK_MAX);
+}
+
+/// Counts work: bytes and elements that are looked at or made.
+///
+/// # Errors
+/// The execution has done enough.
+pub(super) fn charge(work: usize) -> Result<(), String> {
+    let left = WORK.get().checked_sub(work).ok_or("the template takes too long")?;
+    WORK.set(left);
+    Ok(())
+}
+
+/// Calls a function and counts its work.
+///
+/// # Errors
+/// What Go says after `error calling NAME: `.
+pub(super) fn call(function: &Function, args: &[Data]) -> Answer {
+    charge(args.iter().map(Data::size).sum())?;
+    let made = (function.call)(args)?;
+    charge(match &made {
+        Data::List(..) | Data::Map(..) => made.size().saturating_mul(ELEMENT),
+        other => other.size(),
+    })?;
+    Ok(made)
+}
 
 /// Type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +120,7 @@ pub(super) struct Function {
 type Entry = (&'static str, &'static [Type], Option<Type>, fn(&[Data]) -> Answer);
 
 static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
-    let tables: [&[Entry]; 11] = [
+    by_name([
         builtin::TABLE,
         dicts::TABLE,
         encoding::TABLE,
@@ -92,18 +132,22 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
         values::TABLE,
         versions::TABLE,
         words::TABLE,
-    ];
+    ])
+});
+
+/// Go's functions alone.
+static BUILTINS: LazyLock<HashMap<&'static str, Function>> =
+    LazyLock::new(|| by_name([builtin::TABLE]));
+
+fn by_name(tables: impl IntoIterator<Item = &'static [Entry]>) -> HashMap<&'static str, Function> {
     // Later ones replace earlier ones, as sprig's `slice` does Go's.
     let entries = tables.into_iter().flatten();
     entries.map(|&(name, params, rest, call)| (name, Function { params, rest, call })).collect()
-});
+}
 
 /// Whether there is a function of that name, of Go's or also of sprig's.
 pub(super) fn exists(name: &str, has_sprig: bool) -> bool {
-    if has_sprig {
-        return FUNCTIONS.contains_key(name);
-    }
-    builtin::TABLE.iter().any(|(builtin, ..)| *builtin == name)
+    find(name, has_sprig).is_some()
 }
 
 /// All names, for tests.
@@ -114,9 +158,9 @@ pub(super) fn names() -> Vec<&'static str> {
     names
 }
 
-/// The function of that name.
-pub(super) fn find(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.get(name)
+/// The function of that name, where templates have sprig's and where they have not.
+pub(super) fn find(name: &str, has_sprig: bool) -> Option<&'static Function> {
+    if has_sprig { FUNCTIONS.get(name) } else { BUILTINS.get(name) }
 }
 
 /// An argument that the table says is a text.

@@ -2,9 +2,14 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Answer, Entry, Type, int, text, within};
+use super::{Answer, Entry, Type, charge, int, text, within};
 use crate::machinery::gotemplate::data::Data;
 use crate::machinery::schema::go_regex;
+
+/// Work of compiling an expression.
+const COMPILATION: usize = 100_000;
+/// Bytes of an expression.
+const PATTERN_MAX: usize = 10_000;
 
 const TWO: &[Type] = &[Type::Text, Type::Text];
 const REPLACE: &[Type] = &[Type::Text, Type::Text, Type::Text];
@@ -32,6 +37,10 @@ pub(super) const TABLE: &[Entry] = &[
 /// The first argument as an expression; functions that panic upstream say so in their error.
 fn compiled(args: &[Data], panics: bool) -> Result<Regex, String> {
     let pattern = text(args, 0);
+    charge(COMPILATION)?;
+    if pattern.len() > PATTERN_MAX {
+        return Err("error parsing regexp: expression too large".to_owned());
+    }
     let fault = match go_regex::error(pattern) {
         Some(fault) => fault,
         None => {

@@ -93,7 +93,7 @@ impl Budget {
             return Err(too_large());
         }
         self.0 -= 1;
-        Ok(())
+        super::charge(1)
     }
 }
 

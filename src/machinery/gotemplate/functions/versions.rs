@@ -14,7 +14,13 @@ pub(super) const TABLE: &[Entry] = &[
     ("semverCompare", &[Type::Text, Type::Text], None, |args| {
         let alternatives = constraints(text(args, 0))?;
         let version = parse_version(text(args, 1))?;
-        Ok(Data::Bool(alternatives.iter().any(|all| all.iter().all(|one| one.holds(&version)))))
+        let holds = |all: &Vec<Constraint>| {
+            // One constraint that names a prerelease lets them in for all.
+            let takes_prereleases = all.iter().any(|one| !one.version.prerelease.is_empty());
+            (version.prerelease.is_empty() || takes_prereleases)
+                && all.iter().all(|one| one.holds(&version))
+        };
+        Ok(Data::Bool(alternatives.iter().any(holds)))
     }),
 ];
 
@@ -52,6 +58,13 @@ pub(super) fn parse_version(written: &str) -> Result<Version, String> {
         prerelease: prerelease.to_owned(),
         metadata: metadata.to_owned(),
     })
+}
+
+impl Version {
+    /// Whether its numbers are all 0.
+    fn is_zero(&self) -> bool {
+        (self.major, self.minor, self.patch) == (0, 0, 0)
+    }
 }
 
 impl Display for Version {
@@ -185,10 +198,6 @@ fn constraint(word: &str, improper: &dyn Fn() -> String) -> Result<Constraint, S
 
 impl Constraint {
     fn holds(&self, version: &Version) -> bool {
-        // A prerelease satisfies only what names one.
-        if !version.prerelease.is_empty() && self.version.prerelease.is_empty() {
-            return self.operator == Operator::NotEqual && self.given == 3;
-        }
         let order = compare(version, &self.version);
         let shares = |numbers: usize| {
             let (a, b) = (version, &self.version);
@@ -202,10 +211,13 @@ impl Constraint {
             Operator::NotEqual if is_wild => !shares(self.given),
             Operator::NotEqual => order != Ordering::Equal,
             // More than 1.2 is 1.3, not 1.2.1.
+            Operator::Greater if self.given == 0 => order == Ordering::Greater,
             Operator::Greater => order == Ordering::Greater && !(is_wild && shares(self.given)),
             Operator::Less => order == Ordering::Less,
             Operator::AtLeast => order != Ordering::Less,
+            Operator::AtMost if self.given == 0 => shares(2),
             Operator::AtMost => order != Ordering::Greater || (is_wild && shares(self.given)),
+            Operator::Tilde if self.given == 3 && self.version.is_zero() => order != Ordering::Less,
             Operator::Tilde => order != Ordering::Less && shares(self.given.min(2)),
             Operator::Caret => order != Ordering::Less && self.caret(&shares),
         }

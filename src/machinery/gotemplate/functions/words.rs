@@ -131,7 +131,7 @@ fn abbreviated(held: &str, offset: i64, width: i64) -> String {
         let at = |number: i64| usize::try_from(number.clamp(0, length)).unwrap_or_default();
         chars.get(at(start)..at(end)).unwrap_or_default().iter().collect()
     };
-    let mut offset = offset.min(length);
+    let mut offset = offset.clamp(0, length);
     if length - offset < width - 3 {
         offset = length - (width - 3);
     }

@@ -98,6 +98,9 @@ impl<'a> Applier<'a> {
             let refusal = "an empty namespace may not be set when a resource name is provided";
             return Err(format!("reading object {named}: {refusal}"));
         }
+        if key.name.is_empty() {
+            return Err(format!("reading object {named}: resource name may not be empty"));
+        }
         let current = self.client.get_dynamic(&served.resource, &key).await;
         let current = current.map_err(|error| format!("reading object {named}: {error}"))?;
         let Some(current) = current else {

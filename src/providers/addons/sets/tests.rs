@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::addons::{ClusterResourceSet, ClusterResourceSetBinding};
 use crate::api::core::Cluster;
-use crate::apiserver::{ApiServer, Identity, Options, Profile};
+use crate::apiserver::{ApiServer, HookCaller, Identity, Options, Profile};
 use crate::client::{Client, ClusterCache, EtcdStatus, ObjectKey, Propagation, RemoteCluster};
 use crate::clock::Clock;
 use crate::contract::conditions;
+use crate::extensions::Extensions;
 use crate::machinery::builtin;
 use crate::runtime::{Manager, RemoteInformers};
 
@@ -32,16 +33,21 @@ impl Playground {
         definitions.extend(crate::api::definitions::definitions());
         let api = |definitions| {
             let server = ApiServer::new(&Profile::new(definitions), Options::new(clock.clone()));
-            Client::in_process(&server, Identity::administrator("test"), "test")
+            let client = Client::in_process(&server, Identity::administrator("test"), "test");
+            (server, client)
         };
-        let (client, workload) = (api(definitions), api(builtin::definitions()));
+        let (server, client) = api(definitions);
+        let (_, workload) = api(builtin::definitions());
         for client in [&client, &workload] {
             crate::controllers::seed_namespaces(client).await.expect("namespaces");
         }
         let clusters = ClusterCache::new();
         let manager = Arc::new(Manager::new(client.clone(), clock.clone()));
         let remote = RemoteInformers::new(clusters.clone(), clock.clone());
-        crate::providers::addons::add_controllers(&manager, &remote);
+        let caller = HookCaller::of_server(&server);
+        let metrics = manager.metrics().clone();
+        let extensions = Extensions::new(client.clone(), caller, clock.clone(), metrics);
+        crate::providers::addons::add_controllers(&manager, &remote, &extensions);
         let stop = CancellationToken::new();
         let (running, token) = (manager.clone(), stop.clone());
         tokio::spawn(async move { running.run(token).await });
@@ -253,6 +259,10 @@ async fn secrets_of_other_types_and_objects_that_are_refused_are_reported() {
     playground.config_map("unknown", unknown).await;
     playground.set("refused", "ApplyOnce", resources(&["unknown"])).await;
     playground.reason("refused", "NotApplied").await;
+    let nameless = json!({"a.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: x\n"});
+    playground.config_map("nameless", nameless).await;
+    playground.set("hostile", "Reconcile", resources(&["nameless"])).await;
+    playground.reason("hostile", "NotApplied").await;
     playground
         .until::<ClusterResourceSet>("refused", |set| {
             let status = set.and_then(|set| set.status.as_ref()).expect("a status");

@@ -1,6 +1,7 @@
 //! Reconciles Clusters. (CAPI v1.14: core/reconcilers/cluster)
 
 mod delete;
+mod kubeconfig;
 mod phases;
 mod scope;
 mod status;
@@ -82,13 +83,20 @@ impl Reconciler for ClusterReconciler {
         let outcome = if paused::is_paused(Some(&before), &before.metadata) {
             status::set_paused(&mut scope, now);
             Ok(Outcome::Done)
+        } else if let Some((namespace, name)) = before.class_key().filter(|_| scope.class.is_none())
+        {
+            // The topology controller says so in its condition; nothing else is known.
+            status::set_paused(&mut scope, now);
+            let missing = format!("ClusterClass.cluster.x-k8s.io {name:?} not found");
+            let message = format!("failed to get ClusterClass {namespace}/{name}: {missing}");
+            Err(ReconcileError::Other(message))
         } else {
             let outcome = self.phases(&mut scope).await;
             status::compute(&mut scope, &before, outcome.is_ok(), now);
-            self.record_phase(&before, &scope.cluster);
-            outcome.map(|()| scope.next_look(now))
+            outcome.map(|outcome| super::soonest(outcome, scope.next_look(now)))
         };
         patch_object(&self.context.client, &*before, &scope.cluster).await?;
+        self.record_phase(&before, &scope.cluster);
         outcome
     }
 }
@@ -108,14 +116,22 @@ impl ClusterReconciler {
     }
 
     /// All phases run even if one fails, so that the status tells as much as is known.
-    async fn phases(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+    async fn phases(&self, scope: &mut Scope) -> Result<Outcome, ReconcileError> {
+        let spec = &scope.cluster.spec;
+        let has_all_references =
+            spec.infrastructure_ref.is_some() && spec.control_plane_ref.is_some();
+        if spec.topology.is_defined() && !has_all_references && !scope.is_deleting() {
+            // The topology wakes the Cluster by giving it its references.
+            return Ok(Outcome::Done);
+        }
         let infrastructure = self.reconcile_infrastructure(scope).await;
         let control_plane = self.reconcile_control_plane(scope).await;
-        infrastructure.and(control_plane)?;
-        if scope.cluster.metadata.deletion_timestamp.is_some() {
-            return self.reconcile_delete(scope).await;
-        }
-        Ok(())
+        let last = if scope.is_deleting() {
+            self.reconcile_delete(scope).await.map(|()| Outcome::Done)
+        } else {
+            self.reconcile_kubeconfig(scope).await
+        };
+        infrastructure.and(control_plane).and(last)
     }
 
     fn record_phase(&self, before: &Cluster, after: &Cluster) {

@@ -150,13 +150,13 @@ impl ClusterReconciler {
         let found = self.context.find(reference, &scope.key.namespace).await?;
         let Some(external) = found else { return Ok(Lookup::Missing) };
         let mut wanted = external.labelled(&scope.key.name);
-        let uid = scope.cluster.metadata.uid.as_deref().unwrap_or_default();
-        if scope.cluster.spec.topology.is_defined() {
+        let owner = if scope.cluster.spec.topology.is_defined() {
             // What a topology makes has no other controller.
-            owners::ensure(&mut wanted, owners::controller_of(&scope.cluster));
-        } else if !owners::is_owned_by(&wanted, uid) {
-            owners::ensure(&mut wanted, owners::owner_of(&scope.cluster));
-        }
+            owners::controller_of(&scope.cluster)
+        } else {
+            owners::owner_of(&scope.cluster)
+        };
+        owners::ensure(&mut wanted, owner);
         external.write_ownership(&self.context.client, &wanted).await?;
         Ok(Lookup::Found(external))
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::externals::Lookup;
 use super::super::probe::{CLUSTER_GRACE, Probe};
-use super::super::{Context, index, settling};
+use super::super::{Context, index, owned, settling, soonest};
 use crate::api::core::{
     Cluster, ClusterStatus, ConditionGate, Machine, MachineDeployment, MachineSet,
 };
@@ -31,11 +31,8 @@ pub(super) struct Scope {
     pub control_plane: Lookup,
     /// MachineDeployments of the Cluster, by name.
     pub deployments: Vec<Arc<MachineDeployment>>,
-    /// New MachineDeployments that say nothing yet: workers that are not available, but no news of
-    /// anything else.
-    pub silent: Vec<Arc<MachineDeployment>>,
-    /// When a silent MachineDeployment counts although it says nothing.
-    pub silence: Option<Duration>,
+    /// Time left in which workers may still come along with a new Cluster that has none.
+    pub awaits_workers: Option<Duration>,
     /// MachineSets of the Cluster, by name.
     pub sets: Vec<Arc<MachineSet>>,
     /// MachinePools of the Cluster, by name.
@@ -51,17 +48,14 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Reads what the caches know. A MachineDeployment that was made a moment ago and says nothing
-    /// yet is set apart: its first report wakes the Cluster.
+    /// Reads what the caches know.
     pub(super) fn read(context: &Context, cluster: &Cluster, now: Timestamp) -> Self {
         let key = ObjectKey::of(cluster);
         let value = key.to_string();
         let deployments = context.deployments.by_index(index::CLUSTER, &value);
+        let sets = context.sets.by_index(index::CLUSTER, &value);
+        let has_workers = !deployments.is_empty() || !sets.is_empty();
         let is_deleting = cluster.metadata.deletion_timestamp.is_some();
-        let (silent, deployments): (Vec<_>, Vec<_>) = deployments
-            .into_iter()
-            .partition(|deployment| !is_deleting && is_silent(deployment, now));
-        let silence = silent.iter().filter_map(|new| settling(&new.metadata, now)).min();
         let (control_plane_machines, worker_machines) = context
             .machines_of(&key)
             .into_iter()
@@ -69,10 +63,10 @@ impl Scope {
         Self {
             cluster: cluster.clone(),
             class: context.class_of(cluster),
+            awaits_workers: settling(&cluster.metadata, now)
+                .filter(|_| !has_workers && !is_deleting),
             deployments,
-            silent,
-            silence,
-            sets: context.sets.by_index(index::CLUSTER, &value),
+            sets,
             pools: context.pools.by_index(index::CLUSTER, &value),
             control_plane_machines,
             worker_machines,
@@ -117,41 +111,16 @@ impl Scope {
     }
 
     /// When a fact that depends on time alone changes next: the end of the connection's grace, or
-    /// of a MachineDeployment's silence.
+    /// of the time in which workers may come.
     pub(super) fn next_look(&self, now: Timestamp) -> Outcome {
         let grace = self
             .probe
             .down_for(now)
             .filter(|down| !self.probe.is_connected && *down < CLUSTER_GRACE)
             .map(|down| CLUSTER_GRACE - down);
-        grace.into_iter().chain(self.silence).min().map_or(Outcome::Done, Outcome::RequeueAfter)
-    }
-}
-
-/// Whether a MachineDeployment is new and its controller has not reported yet.
-fn is_silent(deployment: &MachineDeployment, now: Timestamp) -> bool {
-    let says_nothing = deployment.status.as_ref().is_none_or(|status| status.conditions.is_empty());
-    says_nothing
-        && deployment.metadata.deletion_timestamp.is_none()
-        && settling(&deployment.metadata, now).is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
-    use super::*;
-    use crate::contract::conditions::{New, set};
-
-    #[test]
-    fn a_new_machine_deployment_counts_once_it_reports_or_is_old() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let mut deployment = MachineDeployment::default();
-        deployment.metadata.creation_timestamp = Some(Time(at(10)));
-        assert!(is_silent(&deployment, at(11)));
-        assert!(!is_silent(&deployment, at(12)));
-        let conditions = &mut deployment.status.get_or_insert_default().conditions;
-        set(conditions, New::no("Paused", "NotPaused", ""), None, at(11));
-        assert!(!is_silent(&deployment, at(11)));
+        let due = grace.into_iter().chain(self.awaits_workers).min();
+        let machines = self.control_plane_machines.iter().chain(&self.worker_machines);
+        let said = owned::next_change(machines.map(|it| &**it), now);
+        soonest(due.map_or(Outcome::Done, Outcome::RequeueAfter), said)
     }
 }

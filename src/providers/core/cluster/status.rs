@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, Unit};
 
 use super::super::externals::{External, Lookup, MirrorRules, internal_error, mirror};
-use super::super::owned::{self, add, aggregate_versions};
+use super::super::owned::{self, add};
 use super::super::probe::CLUSTER_GRACE;
 use super::super::{generation_after, v1beta1_status};
 use super::{Scope, owns};
@@ -97,7 +97,7 @@ fn control_plane_counts(scope: &Scope) -> ReplicaCounts {
             up_to_date_replicas: count(machines, machines::is_up_to_date),
             ready_replicas: count(machines, machines::is_ready),
             available_replicas: count(machines, machines::is_available),
-            versions: owned::versions(machines),
+            versions: machines::versions(machines),
         };
     }
     let Some(External { object, kind }) = scope.control_plane.found() else {
@@ -176,9 +176,9 @@ fn worker_counts(scope: &Scope) -> ReplicaCounts {
         ready_replicas: count(&standalone, machines::is_ready),
         available_replicas: count(&standalone, machines::is_available),
         up_to_date_replicas: count(&standalone, machines::is_up_to_date),
-        versions: owned::versions(&standalone),
+        versions: machines::versions(&standalone),
     });
-    sum.versions = aggregate_versions(sum.versions);
+    sum.versions = machines::aggregate_versions(sum.versions);
     sum
 }
 
@@ -204,9 +204,9 @@ fn own_conditions(scope: &Scope, now: Timestamp) -> Vec<(New, Timestamp)> {
         Some(owned::machines_ready(workers, "WorkerMachinesReady")),
         Some(owned::machines_up_to_date(control_plane, "ControlPlaneMachinesUpToDate", now)),
         Some(owned::machines_up_to_date(workers, "WorkerMachinesUpToDate", now)),
-        Some(rolled_up(scope, &ROLLING_OUT)),
-        Some(rolled_up(scope, &SCALING_UP)),
-        Some(rolled_up(scope, &SCALING_DOWN)),
+        rolled_up(scope, &ROLLING_OUT),
+        rolled_up(scope, &SCALING_UP),
+        rolled_up(scope, &SCALING_DOWN),
         Some(owned::remediating(&every, "")),
         Some(deleting(scope)),
     ];
@@ -326,9 +326,7 @@ fn control_plane_initialized(scope: &Scope) -> Option<New> {
 
 fn workers_available(scope: &Scope) -> New {
     let reasons = Reasons { issue: "NotAvailable", unknown: "AvailableUnknown", info: "Available" };
-    let mut sources = deployment_sources(&scope.deployments);
-    // Nobody may take a Cluster for available whose workers were not even looked at.
-    sources.extend(deployment_sources(&scope.silent));
+    let sources = deployment_sources(&scope.deployments);
     merge::aggregate(&sources, "Available", Polarity::Positive, reasons).map_or_else(
         || New::yes("WorkersAvailable", "NoWorkers"),
         |merged| merged.named("WorkersAvailable"),
@@ -378,9 +376,11 @@ const SCALING_DOWN: RolledUp = RolledUp {
     counts_sets: true,
 };
 
-fn rolled_up(scope: &Scope, rules: &RolledUp) -> New {
+/// `None` where nothing is going on in a new Cluster whose workers may still come: upstream, which
+/// looks at a Cluster once a second, would not have said that either.
+fn rolled_up(scope: &Scope, rules: &RolledUp) -> Option<New> {
     if matches!(scope.control_plane, Lookup::Unreadable) {
-        return internal_error(rules.type_);
+        return Some(internal_error(rules.type_));
     }
     let control_plane: Option<(&External, Vec<Condition>)> = scope
         .control_plane
@@ -405,10 +405,15 @@ fn rolled_up(scope: &Scope, rules: &RolledUp) -> New {
             conditions: set.status.as_ref().map_or(&[][..], |status| status.conditions.as_slice()),
         }));
     }
-    merge::aggregate(&sources, rules.type_, Polarity::Negative, rules.reasons).map_or_else(
+    let merged = merge::aggregate(&sources, rules.type_, Polarity::Negative, rules.reasons);
+    let new = merged.map_or_else(
         || New::no(rules.type_, rules.reasons.info, ""),
         |merged| merged.named(rules.type_),
-    )
+    );
+    let held = scope.cluster.status.as_ref();
+    let is_told = held.is_some_and(|held| conditions::get(&held.conditions, rules.type_).is_some());
+    let may_be_told = is_told || scope.awaits_workers.is_none();
+    Some(new).filter(|new| may_be_told || new.status != ConditionStatus::False)
 }
 
 fn deleting(scope: &Scope) -> New {

@@ -13,8 +13,7 @@ fn scope(cluster: serde_json::Value) -> Scope {
         infrastructure: Lookup::Missing,
         control_plane: Lookup::Missing,
         deployments: Vec::new(),
-        silent: Vec::new(),
-        silence: None,
+        awaits_workers: None,
         sets: Vec::new(),
         pools: Vec::new(),
         control_plane_machines: Vec::new(),
@@ -50,7 +49,7 @@ fn check(scope: &Scope, type_: &str, status: &str, reason: &str, message: &str) 
 fn workers_that_nobody_looked_at_are_not_available() {
     let mut scope = scope(new_cluster());
     let deployment = json!({"metadata": {"name": "md"}, "spec": {"replicas": 1}});
-    scope.silent.push(Arc::new(serde_json::from_value(deployment).unwrap()));
+    scope.deployments.push(Arc::new(serde_json::from_value(deployment).unwrap()));
     let before = scope.cluster.clone();
     compute(&mut scope, &before, true, Timestamp::UNIX_EPOCH);
     check(
@@ -60,6 +59,24 @@ fn workers_that_nobody_looked_at_are_not_available() {
         "AvailableUnknown",
         "* MachineDeployment md: Condition Available not yet reported",
     );
+    let unknown = "* MachineDeployment md: Condition RollingOut not yet reported";
+    check(&scope, "RollingOut", "Unknown", "RollingOutUnknown", unknown);
+}
+
+#[test]
+fn a_new_cluster_does_not_say_that_nothing_happens_before_its_workers_came() {
+    let mut scope = scope(new_cluster());
+    scope.awaits_workers = Some(std::time::Duration::from_secs(1));
+    let before = scope.cluster.clone();
+    compute(&mut scope, &before, true, Timestamp::UNIX_EPOCH);
+    let rollups = ["RollingOut", "ScalingUp", "ScalingDown"];
+    let held = scope.status().conditions.clone();
+    assert!(rollups.iter().all(|type_| conditions::get(&held, type_).is_none()));
+    scope.awaits_workers = None;
+    compute(&mut scope, &before, true, Timestamp::UNIX_EPOCH);
+    check(&scope, "RollingOut", "False", "NotRollingOut", "");
+    scope.awaits_workers = Some(std::time::Duration::from_secs(1));
+    compute(&mut scope, &before, true, Timestamp::UNIX_EPOCH);
     check(&scope, "RollingOut", "False", "NotRollingOut", "");
 }
 

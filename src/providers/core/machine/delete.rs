@@ -9,15 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::externals::Lookup;
 use super::super::owned::elapsed;
-use super::super::remove_finalizer;
+use super::super::{remove_finalizer, v1beta1_status};
 use super::drain_rules::is_unreachable;
 use super::volumes::Attached;
-use super::{MachineReconciler, Scope};
+use super::{MachineReconciler, Scope, status};
 use crate::api::core::{MachineDeletionStatus, NodeRef};
 use crate::client::{ObjectKey, Propagation};
 use crate::contract::conditions::{v1beta1, whole_seconds};
 use crate::contract::{labels, machines};
-use crate::runtime::{EventType, Outcome, ReconcileError};
+use crate::runtime::{EventType, Outcome, ReconcileError, patch_object};
 
 /// Pause between looks at a Node whose Pods or volumes are going; nothing watches those.
 const RETRY: Duration = Duration::from_secs(20);
@@ -145,7 +145,25 @@ impl MachineReconciler {
         Ok(Step::Done)
     }
 
+    /// Writes down that the drain begins, so that it is seen however short it is.
+    async fn announce_drain(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+        const TYPE: &str = "DrainingSucceeded";
+        let held = &mut v1beta1_status(&mut scope.status().deprecated).conditions;
+        if v1beta1::get(held, TYPE).is_some() {
+            return Ok(());
+        }
+        let before = scope.machine.clone();
+        let now = self.context.clock.now();
+        deletion(scope).node_drain_start_time.get_or_insert(whole_seconds(now));
+        let message = "Draining the node before deletion";
+        scope.set_v1beta1(v1beta1::no(TYPE, "Draining", "Info", message), now);
+        status::set_v1beta1_ready(scope, now);
+        patch_object(&self.context.client, &before, &scope.machine).await?;
+        Ok(())
+    }
+
     async fn drain_node(&self, scope: &mut Scope) -> Result<Step, ReconcileError> {
+        self.announce_drain(scope).await?;
         let now = self.context.clock.now();
         let name = scope.node_name().unwrap_or_default().to_owned();
         let started = deletion(scope).node_drain_start_time.get_or_insert(whole_seconds(now)).0;

@@ -15,7 +15,7 @@ use crate::contract::labels;
 use crate::extensions::documents::shown;
 use crate::extensions::{Hook, Request, pending};
 use crate::machinery::status::quote;
-use crate::runtime::{Outcome, ReconcileError, patch_metadata};
+use crate::runtime::{Outcome, ReconcileError, patch_metadata, patch_object};
 
 /// Reason of the Updating condition while an update goes on.
 pub(super) const UPDATING: &str = "InPlaceUpdating";
@@ -119,8 +119,12 @@ impl MachineReconciler {
         Ok(json!(object.ok_or_else(missing)?))
     }
 
-    /// Takes the marks from all objects and the note from the Machine.
+    /// Takes the marks from all objects and the note from the Machine. The Machine's mark goes first
+    /// and its note last: a Machine that has the note alone is completed by the next reconcile.
     async fn complete_update(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
+        let before = scope.machine.clone();
+        remove_mark(&mut scope.machine.metadata);
+        patch_object(&self.context.client, &before, &scope.machine).await?;
         for external in [&scope.infrastructure, &scope.bootstrap] {
             let Some(external) = external.found().filter(|external| is_marked(external)) else {
                 continue;
@@ -130,9 +134,7 @@ impl MachineReconciler {
             remove_mark(&mut after);
             patch_metadata(&self.context.client, &external.kind.resource, before, &after).await?;
         }
-        let metadata = &mut scope.machine.metadata;
-        remove_mark(metadata);
-        pending::mark_done(metadata, Hook::UpdateMachine);
+        pending::mark_done(&mut scope.machine.metadata, Hook::UpdateMachine);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ mod volumes;
 
 use std::sync::Arc;
 
-use super::{Context, GROUP, index};
+use super::{Context, GROUP, index, soonest};
 use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
 use crate::client::ObjectKey;
 use crate::contract::{conditions, labels, owners, paused};
@@ -166,11 +166,12 @@ impl MachineReconciler {
         let infrastructure = self.reconcile_infrastructure(scope).await;
         let node = self.reconcile_node(scope).await;
         let certificates = phases::take_over_certificates_expiry(scope);
-        bootstrap.and(infrastructure).and(node).and(certificates)?;
-        if scope.is_deleting() {
-            return self.reconcile_delete(scope).await;
-        }
-        self.update_in_place(scope).await
+        let last = if scope.is_deleting() {
+            self.reconcile_delete(scope).await
+        } else {
+            self.update_in_place(scope).await
+        };
+        bootstrap.and(infrastructure).and(node).and(certificates).and(last)
     }
 }
 
@@ -186,12 +187,4 @@ fn adopt(scope: &mut Scope) {
         super::own_by_cluster(metadata, &scope.cluster);
     }
     super::set_label(metadata, labels::CLUSTER_NAME, &scope.machine.spec.cluster_name);
-}
-
-/// The outcome that asks for the earlier look.
-fn soonest(a: Outcome, b: Outcome) -> Outcome {
-    match (a, b) {
-        (Outcome::RequeueAfter(a), Outcome::RequeueAfter(b)) => Outcome::RequeueAfter(a.min(b)),
-        (Outcome::Done, other) | (other, Outcome::Done) => other,
-    }
 }

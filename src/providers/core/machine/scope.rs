@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::super::externals::Lookup;
 use super::super::probe::{MACHINE_GRACE, Probe};
-use super::super::{Context, GROUP, v1beta1_status};
+use super::super::{Context, GROUP, owned, soonest, v1beta1_status};
 use crate::api::conditions::V1Beta1Condition;
 use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet, MachineStatus};
 use crate::client::ObjectKey;
@@ -118,13 +118,16 @@ impl Scope {
             .map(|condition| condition.last_transition_time.0)
     }
 
-    /// When a fact that depends on time alone changes next: the end of the connection's grace.
+    /// When a fact that depends on time alone changes next: the end of the connection's grace, or
+    /// of the time that a deletion usually takes.
     pub(super) fn next_look(&self, now: Timestamp) -> Outcome {
-        match self.probe.down_for(now) {
+        let grace = match self.probe.down_for(now) {
             Some(down) if !self.probe.is_connected && down < MACHINE_GRACE => {
                 Outcome::RequeueAfter(MACHINE_GRACE - down)
             }
             Some(_) | None => Outcome::Done,
-        }
+        };
+        let said = self.is_deleting().then(|| owned::next_change([&self.machine], now));
+        soonest(grace, said.unwrap_or(Outcome::Done))
     }
 }

@@ -7,7 +7,7 @@ use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Node;
 
 use super::super::externals::{MirrorRules, mirror};
-use super::super::owned::{self, elapsed, kubelet_version};
+use super::super::owned::{self, elapsed};
 use super::super::probe::MACHINE_GRACE;
 use super::super::{generation_after, template, v1beta1_status};
 use super::{Scope, in_place};
@@ -271,7 +271,9 @@ fn up_to_date(scope: &Scope, now: Timestamp) -> Option<New> {
         return Some(New::no(TYPE, "Updating", format!("* {}", updating.message)));
     }
     let wanted = &scope.machine.spec.version;
-    if let Some(version) = kubelet_version(&scope.machine).filter(|version| version != wanted) {
+    if let Some(version) =
+        machines::kubelet_version(&scope.machine).filter(|version| version != wanted)
+    {
         let message = format!("* Node.status.nodeInfo.kubeletVersion {version}, {wanted} required");
         return Some(New::no(TYPE, "Updating", message));
     }
@@ -383,8 +385,11 @@ fn available(machine: &Machine, now: Timestamp) -> (New, Outcome) {
 
 fn set_phase(scope: &mut Scope, now: Timestamp) {
     let held = scope.status().phase.clone();
+    let is_updating = conditions::is_true(&scope.status().conditions, "Updating");
     let phase = if scope.is_deleting() {
         "Deleting"
+    } else if is_updating {
+        "Updating"
     } else if scope.node_name().is_some() && scope.is_infrastructure_provisioned() {
         "Running"
     } else if !scope.machine.spec.provider_id.is_empty() {
@@ -404,7 +409,8 @@ fn set_phase(scope: &mut Scope, now: Timestamp) {
     }
 }
 
-fn set_v1beta1_ready(scope: &mut Scope, now: Timestamp) {
+/// Sums the older family up.
+pub(super) fn set_v1beta1_ready(scope: &mut Scope, now: Timestamp) {
     let counts_steps = !scope.is_deleting() && scope.machine.spec.provider_id.is_empty();
     let options = SummaryOptions {
         types: &[

@@ -87,13 +87,17 @@ impl MachineDeploymentReconciler {
     }
 }
 
+/// Name of a new MachineSet of a deployment.
+pub(super) fn new_name(deployment: &str, random: &str) -> String {
+    let base: String = format!("{deployment}-").chars().take(58).collect();
+    format!("{base}{random}")
+}
+
 /// What sets the name of a new MachineSet apart from those of the same template. `random` is part
 /// of both its name and its label.
 pub(super) fn new_set(scope: &Scope, random: &str) -> MachineSet {
     let mut set = MachineSet::default();
-    let base = format!("{}-", scope.key.name);
-    let base: String = base.chars().take(58).collect();
-    set.metadata.name = Some(format!("{base}{random}"));
+    set.metadata.name = Some(new_name(&scope.key.name, random));
     set.metadata.namespace = Some(scope.key.namespace.clone());
     set.metadata.finalizers = Some(vec![labels::MACHINE_SET_FINALIZER.to_owned()]);
     set.spec.replicas = Some(0);

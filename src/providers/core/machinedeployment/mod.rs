@@ -145,7 +145,8 @@ impl Reconciler for MachineDeploymentReconciler {
         } else {
             let outcome = self.phases(&mut scope).await;
             status::compute(&mut scope, &before, outcome.is_ok(), now);
-            outcome.map(|()| scope.next_look(now))
+            let said = super::owned::next_change(scope.machines.iter().map(|it| &**it), now);
+            outcome.map(|()| super::soonest(said, scope.next_look(now)))
         };
         patch_object(&context.client, &*before, &scope.deployment).await?;
         outcome

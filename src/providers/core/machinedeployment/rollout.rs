@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::template;
 use super::limits::{Limits, strategy};
-use super::machinesets::{REVISION_HISTORY, existing_set, new_set, revision, suffix};
+use super::machinesets::{REVISION_HISTORY, existing_set, new_name, new_set, revision, suffix};
 use super::planner::{InPlace, Planner, name_of, present_of, sort_by_age, status_of, wanted_of};
 use super::{MachineDeploymentReconciler, Scope, in_place, paused};
 use crate::api::core::{MachineSet, MachineSetStatus};
@@ -117,7 +117,7 @@ impl MachineDeploymentReconciler {
             let attempt = attempt.to_string();
             let parts = [&key.namespace, "MachineDeployment", &key.name, &generation, &attempt];
             let random = suffix(seed.number(&parts));
-            let name = format!("{}-{random}", key.name);
+            let name = new_name(&key.name, &random);
             let is_taken = old.iter().any(|set| name_of(set) == name)
                 || self.context.sets.get(&key.namespace, &name).is_some();
             if !is_taken {
@@ -178,7 +178,12 @@ impl MachineDeploymentReconciler {
             Ok(Some(applied)) => *set = applied,
             Ok(None) => *set = (**original).clone(),
             // A set that goes may be gone.
-            Err(_) if original.metadata.deletion_timestamp.is_some() => return Ok(()),
+            Err(ReconcileError::Client(error))
+                if original.metadata.deletion_timestamp.is_some()
+                    && (error.is_not_found() || error.is_conflict()) =>
+            {
+                return Ok(());
+            }
             Err(error) => {
                 let message = format!("Failed to update MachineSet {key}: {error}");
                 self.recorder.event(about, EventType::Warning, "FailedUpdate", message);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::externals::internal_error;
-use super::super::owned::{self, add, aggregate_versions};
+use super::super::owned::{self, add};
 use super::super::{generation_after, v1beta1_status};
 use super::Scope;
 use super::limits::{Limits, strategy};
@@ -64,7 +64,8 @@ fn set_counters(scope: &mut Scope) {
     let available = sum(scope, |status| status.available_replicas);
     let up_to_date = sum(scope, |status| status.up_to_date_replicas);
     let versions = scope.sets().iter().filter_map(|set| set.status.as_ref());
-    let versions = aggregate_versions(versions.flat_map(|status| status.versions.clone()));
+    let versions =
+        machines::aggregate_versions(versions.flat_map(|status| status.versions.clone()));
     let status = scope.status();
     status.replicas = replicas;
     status.ready_replicas = ready;

@@ -29,14 +29,17 @@ impl MachinePoolReconciler {
         let value = scope.pool_value();
         let shown = self.context.externals.of_pool(group, kind, &value)?;
         let existing = self.context.machines.by_index(super::index::POOL, &value);
+        // One that fails does not keep the others from being seen.
+        let mut result = Ok(());
         for object in shown {
             let machine = existing
                 .iter()
                 .find(|machine| machine.spec.infrastructure_ref.name == object.name());
             let wanted = wanted(scope, (group, kind), &object, machine);
-            self.applied.apply(&wanted, machine.map(|machine| &**machine)).await?;
+            let applied = self.applied.apply(&wanted, machine.map(|machine| &**machine)).await;
+            result = result.and(applied.map(|_| ()));
         }
-        Ok(())
+        result
     }
 
     /// Machines of a pool are up to date until they are deleted.

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::super::{generation_after, owned, v1beta1_status};
+use super::super::{generation_after, v1beta1_status};
 use super::scope::Scope;
 use crate::api::core::StatusVersion;
 use crate::api::pools::MachinePool;
@@ -57,7 +57,7 @@ fn set_replicas(scope: &mut Scope) {
         Some(i32::try_from(true_ones.count()).unwrap_or(i32::MAX))
     };
     let (ready, available, up_to_date) = (with("Ready"), with("Available"), with("UpToDate"));
-    let versions = owned::versions(&scope.machines);
+    let versions = machines::versions(&scope.machines);
     let status = scope.status();
     status.ready_replicas = ready;
     status.available_replicas = available;
@@ -74,7 +74,7 @@ fn versions_of_nodes(scope: &Scope) -> Vec<StatusVersion> {
         let info = node.status.as_ref()?.node_info.as_ref()?;
         Some(StatusVersion { version: info.kubelet_version.clone(), replicas: Some(1) })
     });
-    owned::aggregate_versions(versions)
+    machines::aggregate_versions(versions)
 }
 
 /// The phase that follows from the rest of the status; the present one if nothing says otherwise.

@@ -197,17 +197,22 @@ impl MachineSetReconciler {
         });
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-        let metadata = &mut object["metadata"];
-        let mut annotations = metadata["annotations"].take();
+        let mut annotations = object["metadata"]["annotations"].take();
         if let Some(annotations) = annotations.as_object_mut() {
             annotations.retain(|name, _| ORIGIN.contains(&name.as_str()));
             annotations.insert(labels::UPDATE_IN_PROGRESS.to_owned(), json!(""));
         }
-        *metadata = json!({"name": name, "namespace": namespace,
-            "annotations": annotations});
         let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
         let reference = ContractRef { api_group: group, kind, name: name.to_owned() };
         let resource = self.context.externals.kind(&reference)?.resource.clone();
+        // An object that is gone is not made anew.
+        let key = ObjectKey::new(namespace, name);
+        let Some(held) = self.context.client.get_dynamic(&resource, &key).await? else {
+            let missing = self.context.externals.missing(&reference, namespace)?;
+            return Err(ReconcileError::Other(missing));
+        };
+        object["metadata"] = json!({"name": name, "namespace": namespace,
+            "uid": held["metadata"]["uid"], "annotations": annotations});
         self.context.set_applied.client().apply(&resource, &object).await?;
         Ok(())
     }

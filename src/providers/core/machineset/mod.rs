@@ -105,7 +105,10 @@ fn cluster_to_sets(sets: &Informer<MachineSet>, change: &Change<Cluster>) -> Vec
         let initialized = cluster.status.as_ref().is_some_and(|status| {
             conditions::is_true(&status.conditions, "ControlPlaneInitialized")
         });
-        (cluster.spec.paused, cluster.spec.control_plane_ref.clone(), initialized)
+        let spec = &cluster.spec;
+        // Preflight checks ask which version a topology goes to, and by which step.
+        let version = (spec.topology.version.clone(), cluster.metadata.annotations.clone());
+        (spec.paused, spec.control_plane_ref.clone(), initialized, version)
     };
     if let (Some(old), Some(new)) = (&change.old, &change.new)
         && looked_at(old) == looked_at(new)
@@ -130,8 +133,14 @@ fn external_to_sets(
     };
     let (is_template_news, is_other_version) = match (&change.old, &change.new) {
         (Some(old), Some(new)) => {
-            let owners = [old, new].map(|object| &object.metadata.owner_references);
-            (owners[0] != owners[1], versions(old) != versions(new))
+            let shown = |object: &ContractObject| {
+                let metadata = &object.metadata;
+                // An annotation of a template says which preflight checks are left out.
+                let is_template = object.kind.ends_with("Template");
+                let annotations = metadata.annotations.clone().filter(|_| is_template);
+                (metadata.owner_references.clone(), annotations)
+            };
+            (shown(old) != shown(new), versions(old) != versions(new))
         }
         (None, _) | (_, None) => (true, true),
     };
@@ -168,14 +177,15 @@ impl Reconciler for MachineSetReconciler {
         let now = context.clock.now();
         let outcome = if paused::is_paused(Some(&scope.cluster), &before.metadata) {
             status::set_paused(&mut scope, now);
-            Ok(())
+            Ok(Outcome::Done)
         } else {
             let outcome = self.phases(&mut scope).await;
             status::compute(&mut scope, &before, outcome.is_ok(), now);
-            outcome
+            let machines = scope.machines().iter().map(|it| &**it);
+            outcome.map(|()| super::owned::next_change(machines, now))
         };
         patch_object(&context.client, &*before, &scope.set).await?;
-        outcome.map(|()| Outcome::Done)
+        outcome
     }
 }
 

@@ -53,7 +53,7 @@ fn set_counters(scope: &mut Scope) {
     status.ready_replicas = settled(machines::is_ready);
     status.available_replicas = settled(machines::is_available);
     status.up_to_date_replicas = settled(machines::is_up_to_date);
-    status.versions = owned::versions(&machines);
+    status.versions = machines::versions(&machines);
 }
 
 fn own_conditions(scope: &Scope, now: Timestamp) -> Vec<New> {

@@ -262,17 +262,12 @@ fn is_held(wanted: &Value, current: &Value) -> bool {
             .iter()
             .all(|(field, value)| current.get(field).is_some_and(|held| is_held(value, held))),
         (Value::Array(wanted), Value::Array(current)) => {
-            wanted.iter().all(|item| current.iter().any(|held| is_held(item, held)))
-                && is_same_order(wanted, current)
+            // A subsequence; each pair of items is compared once at most.
+            let mut left = current.iter();
+            wanted.iter().all(|item| left.any(|held| is_held(item, held)))
         }
         (wanted, current) => wanted == current,
     }
-}
-
-/// Whether the items of an intent's list come in the same order in the object's list.
-fn is_same_order(wanted: &[Value], current: &[Value]) -> bool {
-    let mut left = current.iter();
-    wanted.iter().all(|item| left.any(|held| is_held(item, held)))
 }
 
 /// Whether a manager owns just the fields of an intent. `owned` is `fieldsV1`.
@@ -294,23 +289,47 @@ fn is_owned(wanted: &Value, owned: &Value) -> bool {
             if owned.is_empty() {
                 return true;
             }
-            let children = owned.iter().filter(|(name, _)| name.as_str() != ".");
-            items.len() == children.count() && items.iter().all(|item| is_item_owned(item, owned))
+            let children: Vec<(Item, &Value)> = owned
+                .iter()
+                .filter(|(name, _)| name.as_str() != ".")
+                .map(|(name, below)| (Item::parse(name), below))
+                .collect();
+            items.len() == children.len()
+                && items.iter().all(|item| children.iter().any(|(it, below)| it.owns(item, below)))
         }
         _ => owned.is_empty(),
     }
 }
 
-fn is_item_owned(item: &Value, owned: &Map<String, Value>) -> bool {
-    owned.iter().any(|(name, below)| {
+/// An item of a list in `fieldsV1`.
+enum Item {
+    /// Found by these keys.
+    Keys(Map<String, Value>),
+    /// Found by its value.
+    Value(Value),
+    /// Something else.
+    Unknown,
+}
+
+impl Item {
+    fn parse(name: &str) -> Self {
         if let Some(keys) = name.strip_prefix("k:") {
-            let keys: Option<Map<String, Value>> = serde_json::from_str(keys).ok();
-            return keys.is_some_and(|keys| keys.iter().all(|(key, value)| &item[key] == value))
-                && is_owned(item, below);
+            return serde_json::from_str(keys).map_or(Self::Unknown, Self::Keys);
         }
         let value = name.strip_prefix("v:").and_then(|text| serde_json::from_str(text).ok());
-        value.is_some_and(|value: Value| value == *item)
-    })
+        value.map_or(Self::Unknown, Self::Value)
+    }
+
+    /// Whether it stands for an item, with just the item's fields below it.
+    fn owns(&self, item: &Value, below: &Value) -> bool {
+        match self {
+            Self::Keys(keys) => {
+                keys.iter().all(|(key, value)| &item[key] == value) && is_owned(item, below)
+            }
+            Self::Value(value) => value == item,
+            Self::Unknown => false,
+        }
+    }
 }
 
 #[cfg(test)]

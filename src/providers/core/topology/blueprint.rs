@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::kinds::{Kinds, wrap};
+use crate::api::health_check::HealthChecks;
 use crate::api::topology::{
-    ClusterClass, HealthCheckChecks, HealthCheckRemediation, HealthCheckTopology,
-    MachineDeploymentClass, MachinePoolClass, TemplateRef, Topology,
+    ClusterClass, HealthCheckRemediation, HealthCheckTopology, MachineDeploymentClass,
+    MachinePoolClass, TemplateRef, Topology,
 };
 use crate::client::ObjectKey;
 use crate::runtime::ReconcileError;
@@ -169,7 +170,7 @@ impl Blueprint {
 }
 
 /// What makes a Machine unhealthy, and what happens then.
-pub(super) type HealthCheck = (HealthCheckChecks, HealthCheckRemediation);
+pub(super) type HealthCheck = (HealthChecks, HealthCheckRemediation);
 
 /// The health check that topology and class give together, if it is enabled.
 pub(super) fn health_check(

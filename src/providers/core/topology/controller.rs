@@ -4,20 +4,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use parking_lot::Mutex;
 
 use super::super::{Context, index, settling};
 use super::blueprint::{Blueprint, template_refs};
 use super::engine::{Engine, Inputs, Parts, Pass, is_owned};
 use super::events::Events;
-use super::hooks::{Extensions, Hooks};
+use super::hooks::Hooks;
 use super::kinds::core_resource;
 use super::scope::WorkerMachines;
 use super::templates;
 use crate::api::conditions::Condition;
-use crate::api::core::{Cluster, ClusterSpec, ContractRef, Machine, MachineDeployment};
+use crate::api::core::{
+    Cluster, ClusterSpec, ContractRef, Machine, MachineDeployment, StatusVersion,
+};
+use crate::api::pools::MachinePool;
+use crate::api::runtime::ExtensionConfig;
 use crate::api::topology::{ClusterClass, TemplateRef};
 use crate::client::ObjectKey;
 use crate::contract::conditions;
@@ -36,13 +41,11 @@ const OWNER: &str = "topology/owner";
 /// Classes by the templates that they name.
 pub(in super::super) const TEMPLATE: &str = "topology/template";
 
-/// Adds the controllers of managed topologies. `extensions` calls lifecycle hooks and external
-/// patches, where there is one.
+/// Adds the controllers of managed topologies.
 pub(in super::super) fn add(
     manager: &Manager,
     context: &Arc<Context>,
     versions: &ContractVersions,
-    extensions: Option<Arc<dyn Extensions>>,
 ) {
     let classes = manager.informer::<ClusterClass>();
     context.clusters.add_index(CLASS, |cluster: &Cluster| {
@@ -59,7 +62,7 @@ pub(in super::super) fn add(
         versions,
         metrics: manager.metrics(),
         events: Events(Some(manager.recorder("topology/cluster-controller"))),
-        hooks: Hooks::new(manager.client(), manager.clock(), extensions),
+        hooks: Hooks::new(manager.client(), Some(context.extensions.clone())),
         seed: context.seed,
     });
     let reconciler = Arc::new(TopologyReconciler {
@@ -71,13 +74,18 @@ pub(in super::super) fn add(
         blueprints: Mutex::default(),
     });
     let of_class = context.clusters.clone();
+    let of_extension = (context.clusters.clone(), classes.clone());
     let of_external = (context.clusters.clone(), classes.clone());
     let mut controller = Controller::new("topology/cluster", reconciler)
         .watches(&context.clusters, cluster_to_itself)
         .watches(&classes, move |change| {
             keys(&of_class.by_index(CLASS, &ObjectKey::of(&**change.object()).to_string()))
         })
+        .watches(&manager.informer::<ExtensionConfig>(), move |change| {
+            extension_to_clusters(&of_extension.0, &of_extension.1, change)
+        })
         .watches(&context.deployments, deployment_to_cluster)
+        .watches(&context.pools, pool_to_cluster)
         .watches(&context.machines, machine_to_cluster)
         .watches(&health_checks, |change: &Change<ContractObject>| {
             if is_external_change(change) { owners_of(change.object()) } else { Vec::new() }
@@ -131,7 +139,18 @@ impl ClusterFacts {
 
 fn is_cluster_change(change: &Change<Cluster>) -> bool {
     let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
-    ClusterFacts::of(old) != ClusterFacts::of(new)
+    let state = |cluster: &Cluster| {
+        let held = cluster.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        (
+            cluster.metadata.deletion_timestamp.is_some(),
+            conditions::is_true(held, "ControlPlaneInitialized"),
+            conditions::get(held, "TopologyReconciled").cloned(),
+        )
+    };
+    old.spec != new.spec
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+        || state(old) != state(new)
 }
 
 fn cluster_to_itself(change: &Change<Cluster>) -> Vec<ObjectKey> {
@@ -147,18 +166,42 @@ fn deployment_to_cluster(change: &Change<MachineDeployment>) -> Vec<ObjectKey> {
     if !is_owned(&deployment.metadata) {
         return Vec::new();
     }
-    if let (Some(old), Some(new)) = (&change.old, &change.new) {
-        let metadata = |deployment: &MachineDeployment| {
-            let held = &deployment.metadata;
-            let owners = held.owner_references.clone();
-            let is_deleting = held.deletion_timestamp.is_some();
-            (held.labels.clone(), held.annotations.clone(), owners, is_deleting)
-        };
-        if old.spec == new.spec && metadata(old) == metadata(new) {
-            return Vec::new();
-        }
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && old.spec == new.spec
+        && owned_metadata(&old.metadata) == owned_metadata(&new.metadata)
+    {
+        return Vec::new();
     }
     vec![index::cluster_key(&deployment.metadata, &deployment.spec.cluster_name)]
+}
+
+/// What others may change about a MachinePool that is the topology's, and the versions that it
+/// reports.
+fn pool_to_cluster(change: &Change<MachinePool>) -> Vec<ObjectKey> {
+    let pool = change.object();
+    if !is_owned(&pool.metadata) {
+        return Vec::new();
+    }
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && old.spec == new.spec
+        && owned_metadata(&old.metadata) == owned_metadata(&new.metadata)
+        && pool_versions(old) == pool_versions(new)
+    {
+        return Vec::new();
+    }
+    vec![index::cluster_key(&pool.metadata, &pool.spec.cluster_name)]
+}
+
+fn pool_versions(pool: &MachinePool) -> &[StatusVersion] {
+    pool.status.as_ref().map_or(&[], |status| &status.versions)
+}
+
+type Texts = Option<BTreeMap<String, String>>;
+
+/// Metadata about which the topology has an opinion, and whether the object is going.
+fn owned_metadata(held: &ObjectMeta) -> (&Texts, &Texts, &Option<Vec<OwnerReference>>, bool) {
+    let is_deleting = held.deletion_timestamp.is_some();
+    (&held.labels, &held.annotations, &held.owner_references, is_deleting)
 }
 
 /// An upgrade goes on when a Machine comes, goes, or runs another version.
@@ -253,6 +296,9 @@ struct TopologyReconciler {
 /// A blueprint after the resource versions that it was made of.
 type MadeOf = (Vec<String>, Arc<Blueprint>);
 
+/// When a Cluster is looked at again in which extensions have a say. (CAPI v1.14: sync period)
+const RESYNC: Duration = Duration::from_secs(10 * 60);
+
 /// Blueprints that are kept; when there are more classes, all are read anew.
 const BLUEPRINTS_MAX: usize = 1000;
 
@@ -276,7 +322,7 @@ impl Reconciler for TopologyReconciler {
             // The class comes with the Cluster; its news wakes the Cluster.
             return Ok(Outcome::RequeueAfter(left));
         }
-        let inputs = self.inputs(key, class).await;
+        let inputs = self.inputs(key, class.clone()).await;
         let seen = self.seen(&before, &inputs);
         if let Some(seen) = &seen
             && self.settled.lock().get(key) == Some(seen)
@@ -292,7 +338,12 @@ impl Reconciler for TopologyReconciler {
             Some(seen) => self.settled.lock().insert(key.clone(), seen),
             None => self.settled.lock().remove(key),
         };
-        outcome
+        match outcome {
+            Ok(Outcome::Done) if class.is_some_and(|class| asks_extensions(&class)) => {
+                Ok(Outcome::RequeueAfter(RESYNC))
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -324,9 +375,6 @@ fn hash_metadata(metadata: &ObjectMeta, hasher: &mut DefaultHasher) {
 impl TopologyReconciler {
     /// What a pass would depend on; `None` if the copies do not hold it all.
     fn seen(&self, cluster: &Cluster, inputs: &Inputs) -> Option<Seen> {
-        if inputs.has_pools {
-            return None;
-        }
         let mut hasher = DefaultHasher::new();
         let key = ObjectKey::of(cluster).to_string();
         for object in self.context.externals.by_index(OWNER, &key) {
@@ -342,10 +390,20 @@ impl TopologyReconciler {
         for deployment in &inputs.machines.deployments {
             hash_metadata(&deployment.metadata, &mut hasher);
         }
+        for pool in &inputs.machines.pools {
+            hash_metadata(&pool.metadata, &mut hasher);
+            for shown in pool_versions(pool) {
+                (&shown.version, shown.replicas).hash(&mut hasher);
+            }
+        }
         for machine in inputs.machines.machines.iter().filter(|it| is_owned(&it.metadata)) {
             (&machine.metadata.name, machine_versions(machine)).hash(&mut hasher);
         }
         let blueprint = inputs.blueprint.clone()?;
+        // What extensions answer is not known before they are asked.
+        if asks_extensions(&blueprint.class) {
+            return None;
+        }
         Some(Seen { cluster: ClusterFacts::of(cluster), blueprint, hash: hasher.finish() })
     }
 
@@ -358,14 +416,12 @@ impl TopologyReconciler {
             Some(class) => self.blueprint(class).await,
             None => None,
         };
-        let has_pools =
-            class.as_ref().is_some_and(|class| !class.spec.workers.machine_pools.is_empty());
-        Inputs {
-            class,
-            blueprint,
-            machines: WorkerMachines { deployments, machines: context.machines_of(key) },
-            has_pools,
-        }
+        let mut pools = context.pools.by_index(index::CLUSTER, &value);
+        pools.retain(|pool| is_owned(&pool.metadata));
+        let sets = context.sets.by_index(index::CLUSTER, &value);
+        let machines = context.machines_of(key);
+        let machines = WorkerMachines { deployments, pools, sets, machines };
+        Inputs { class, blueprint, machines }
     }
 
     /// The class with its templates, shared by its Clusters; `None` if a template is missing or
@@ -408,6 +464,37 @@ impl TopologyReconciler {
         all.push(own);
         Some(all)
     }
+}
+
+/// Whether runtime extensions have a say in what a class makes.
+pub(super) fn asks_extensions(class: &ClusterClass) -> bool {
+    let spec = &class.spec;
+    spec.patches.iter().any(|patch| patch.external.is_some())
+        || !spec.upgrade.external.generate_upgrade_plan_extension.is_empty()
+}
+
+/// Clusters of classes in which extensions have a say, once an ExtensionConfig handles something
+/// else or in another way.
+fn extension_to_clusters(
+    clusters: &Informer<Cluster>,
+    classes: &Informer<ClusterClass>,
+    change: &Change<ExtensionConfig>,
+) -> Vec<ObjectKey> {
+    let handlers = |config: &ExtensionConfig| {
+        let status = config.status.as_ref();
+        status.map(|status| status.handlers.clone()).unwrap_or_default()
+    };
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && old.metadata.generation == new.metadata.generation
+        && handlers(old) == handlers(new)
+    {
+        return Vec::new();
+    }
+    let classes = classes.list();
+    let of_class = |class: &Arc<ClusterClass>| {
+        keys(&clusters.by_index(CLASS, &ObjectKey::of(&**class).to_string()))
+    };
+    classes.iter().filter(|class| asks_extensions(class)).flat_map(of_class).collect()
 }
 
 /// Whether a class has been looked at and its status speaks of its spec.

@@ -17,11 +17,13 @@ use super::state::Steps;
 use super::status::{self, Reconciled};
 use super::{current, tree};
 use crate::api::core::Cluster;
-use crate::api::topology::ClusterClass;
+use crate::api::topology::variables::default_and_validate;
+use crate::api::topology::{ClusterClass, Topology};
 use crate::client::{Client, ObjectKey};
 use crate::clock::Seed;
 use crate::contract::versions::ContractVersions;
 use crate::contract::{conditions, paused};
+use crate::machinery::status::Status;
 use crate::metrics::Registry;
 use crate::runtime::{Outcome, ReconcileError};
 
@@ -41,10 +43,8 @@ pub(super) struct Inputs {
     pub class: Option<Arc<ClusterClass>>,
     /// The class with its templates, if they are known.
     pub blueprint: Option<Arc<Blueprint>>,
-    /// Topology-owned MachineDeployments and the Cluster's Machines.
+    /// Topology-owned workers and the Cluster's Machines.
     pub machines: WorkerMachines,
-    /// Whether there are topology-owned MachinePools.
-    pub has_pools: bool,
 }
 
 /// How a pass ended.
@@ -95,14 +95,20 @@ impl Engine {
             let outcome = outcome.map(|_| next(&scope));
             return ended(&scope.cluster, &scope.cluster, condition, outcome, now);
         }
-        let blueprint = match self.blueprint(before, &inputs).await {
-            Ok(blueprint) => blueprint,
+        let prepared = match class_of(before, &inputs) {
+            Ok(class) => self.prepare(before, class, &inputs).await,
+            Err(error) => Err(error),
+        };
+        let (topology, blueprint) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 let condition = status::of_error(&error.to_string());
                 return ended(before, before, condition, Err(error), now);
             }
         };
         let mut scope = Scope::new(before, blueprint);
+        scope.cluster.spec.topology.clone_from(&topology);
+        scope.topology = topology;
         let outcome = self.reconcile(&mut scope, inputs).await;
         let condition = match &outcome {
             Ok(version) => status::of_scope(&scope, version),
@@ -113,37 +119,28 @@ impl Engine {
         ended(&scope.written, &scope.cluster, condition, outcome, now)
     }
 
-    /// The class with its templates.
-    async fn blueprint(
+    /// The topology with its variables defaulted, and the class with its templates.
+    async fn prepare(
         &self,
         cluster: &Cluster,
+        class: &Arc<ClusterClass>,
         inputs: &Inputs,
-    ) -> Result<Arc<Blueprint>, ReconcileError> {
-        let Some(class) = &inputs.class else {
-            let (namespace, name) = cluster.class_key().unwrap_or_default();
-            return Err(ReconcileError::Other(format!(
-                "failed to retrieve ClusterClass {namespace}/{name}: ClusterClass.cluster.x-k8s.io {name:?} not found"
-            )));
-        };
-        check_class(class)?;
+    ) -> Result<(Topology, Arc<Blueprint>), ReconcileError> {
+        let topology = defaulted(cluster, class)?;
         if let Some(known) = &inputs.blueprint {
-            return Ok(known.clone());
+            return Ok((topology, known.clone()));
         }
         let read = Blueprint::read(&self.kinds, class).await;
-        read.map(Arc::new)
-            .map_err(|error| super::kinds::wrap("error reading the ClusterClass", error))
+        let blueprint =
+            read.map_err(|error| super::kinds::wrap("error reading the ClusterClass", error))?;
+        Ok((topology, Arc::new(blueprint)))
     }
 
     /// Answers the control plane's desired version, empty if nothing was computed.
     async fn reconcile(&self, scope: &mut Scope, inputs: Inputs) -> Result<String, ReconcileError> {
-        let definitions = scope.blueprint.class.status.as_ref();
-        let definitions = definitions.map_or(&[][..], |status| &status.variables).to_vec();
-        let name = scope.name().to_owned();
-        super::variables::default_and_validate(&name, &mut scope.topology, &definitions)
-            .map_err(ReconcileError::Other)?;
-        scope.cluster.spec.topology.clone_from(&scope.topology);
-        let deployments = self.deployments(&inputs.machines).await?;
-        let pools = if inputs.has_pools { self.pools(scope).await? } else { Vec::new() };
+        let machines = &inputs.machines;
+        let deployments = self.in_full("MachineDeployment", &machines.deployments).await?;
+        let pools = self.in_full("MachinePool", &machines.pools).await?;
         scope.current =
             current::read(&self.kinds, scope, deployments, pools).await.map_err(|error| {
                 super::kinds::wrap("error reading current state of the Cluster topology", error)
@@ -171,22 +168,48 @@ impl Engine {
         Ok(control_plane.map(|it| tree::text(it, "/spec/version").to_owned()).unwrap_or_default())
     }
 
-    /// MachineDeployments in full.
-    async fn deployments(&self, machines: &WorkerMachines) -> Result<Vec<Value>, ReconcileError> {
-        let resource = core_resource("MachineDeployment");
-        let mut all = Vec::new();
-        for deployment in &machines.deployments {
-            all.extend(self.kinds.find(&resource, &ObjectKey::of(&**deployment)).await?);
+    /// Workers with all their fields.
+    async fn in_full<K: kube::Resource>(
+        &self,
+        kind: &str,
+        workers: &[Arc<K>],
+    ) -> Result<Vec<Value>, ReconcileError> {
+        let resource = core_resource(kind);
+        let mut all = Vec::with_capacity(workers.len());
+        for one in workers {
+            all.extend(self.kinds.find(&resource, &ObjectKey::of(&**one)).await?);
         }
         Ok(all)
     }
+}
 
-    /// MachinePools in full.
-    async fn pools(&self, scope: &Scope) -> Result<Vec<Value>, ReconcileError> {
-        let resource = core_resource("MachinePool");
-        let selector = super::state::owned_selector(scope.name());
-        Ok(self.client.list_dynamic(&resource, scope.namespace(), &selector).await?)
+/// The Cluster's class, if it may be used.
+fn class_of<'a>(
+    cluster: &Cluster,
+    inputs: &'a Inputs,
+) -> Result<&'a Arc<ClusterClass>, ReconcileError> {
+    let Some(class) = &inputs.class else {
+        let (namespace, name) = cluster.class_key().unwrap_or_default();
+        return Err(ReconcileError::Other(format!(
+            "failed to retrieve ClusterClass {namespace}/{name}: ClusterClass.cluster.x-k8s.io {name:?} not found"
+        )));
+    };
+    check_class(class)?;
+    Ok(class)
+}
+
+/// The topology with values and defaults of its variables. The webhook does the same, unless the
+/// class came after the Cluster. (CAPI v1.14: DefaultAndValidateVariables)
+fn defaulted(cluster: &Cluster, class: &ClusterClass) -> Result<Topology, ReconcileError> {
+    let definitions = class.status.as_ref().map_or(&[][..], |status| &status.variables);
+    let mut cluster = cluster.clone();
+    let causes = default_and_validate(&mut cluster, None, definitions);
+    if causes.is_empty() {
+        return Ok(cluster.spec.topology);
     }
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let refusal = Status::invalid("cluster.x-k8s.io", "Cluster", name, causes);
+    Err(ReconcileError::Other(refusal.message))
 }
 
 /// Whether a class may be used: its variables are known, and its status speaks of its spec.

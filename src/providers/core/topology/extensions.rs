@@ -1,18 +1,16 @@
-//! Runtime extensions as the patch engine and the lifecycle hooks ask for them.
-//! (CAPI v1.14: core/reconcilers/topology/cluster/patches/external, exp/topology/desiredstate)
+//! Runtime extensions as the patch engine asks for them.
+//! (CAPI v1.14: core/reconcilers/topology/cluster/patches/external)
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::hooks::{self, Answer, ExtensionPlan};
 use super::patches::{External, GeneratedPatch, PatchType, Request};
 use crate::api::core::Cluster;
 use crate::api::topology::{ClusterClassPatch, ExternalPatch};
 use crate::client::ObjectKey;
-use crate::extensions::documents::{self, GeneratedPatches, UpgradePlan, UpgradeStep};
-use crate::extensions::{self, ExtensionError, Extensions, Hook};
-use crate::runtime::ReconcileError;
+use crate::extensions::documents::GeneratedPatches;
+use crate::extensions::{self, Extensions, Hook};
 
 impl External for Extensions {
     fn generate<'a>(
@@ -81,89 +79,4 @@ fn document(request: &Request, external: &ExternalPatch) -> extensions::Request 
         document.insert("settings".to_owned(), json!(external.settings));
     }
     document
-}
-
-impl hooks::Extensions for Extensions {
-    fn is_enabled(&self) -> bool {
-        self.is_in_use()
-    }
-
-    fn call<'a>(
-        &'a self,
-        hook: hooks::Hook,
-        cluster: &'a Cluster,
-        request: Value,
-    ) -> BoxFuture<'a, Result<Option<Answer>, ReconcileError>> {
-        async move {
-            let hook = catalogued(hook);
-            let object = ObjectKey::of(cluster);
-            let handlers = self.handlers(hook, &object.namespace).await.map_err(other)?;
-            if handlers.is_empty() {
-                return Ok(None);
-            }
-            let response = self.call_all(hook, &object, &with_cluster(cluster, request)).await;
-            let response = response.map_err(other)?;
-            Ok(Some(Answer {
-                // A negative time is no time to wait for.
-                retry_after_seconds: u32::try_from(response.retry_after_seconds).unwrap_or(0),
-                message: response.message,
-            }))
-        }
-        .boxed()
-    }
-
-    fn upgrade_plan<'a>(
-        &'a self,
-        extension: &'a str,
-        cluster: &'a Cluster,
-        request: Value,
-    ) -> BoxFuture<'a, Result<ExtensionPlan, ReconcileError>> {
-        async move {
-            let (hook, object) = (Hook::GenerateUpgradePlan, ObjectKey::of(cluster));
-            let key = format!("{object}: {request}");
-            let request = with_cluster(cluster, request);
-            let response = self.call_once_for(hook, &object, extension, key, &request).await;
-            let plan: UpgradePlan = response.map_err(other)?.decode().map_err(|why| {
-                other(ExtensionError(format!(
-                    "failed to call extension handler {extension:?}: http call failed: failed to \
-                     decode response: {why}"
-                )))
-            })?;
-            let versions = |steps: Option<Vec<UpgradeStep>>| {
-                steps.unwrap_or_default().into_iter().map(|step| step.version).collect()
-            };
-            Ok((versions(plan.control_plane_upgrades), versions(plan.workers_upgrades)))
-        }
-        .boxed()
-    }
-}
-
-fn other(error: ExtensionError) -> ReconcileError {
-    ReconcileError::Other(error.to_string())
-}
-
-fn catalogued(hook: hooks::Hook) -> Hook {
-    match hook {
-        hooks::Hook::BeforeClusterCreate => Hook::BeforeClusterCreate,
-        hooks::Hook::AfterControlPlaneInitialized => Hook::AfterControlPlaneInitialized,
-        hooks::Hook::BeforeClusterUpgrade => Hook::BeforeClusterUpgrade,
-        hooks::Hook::BeforeControlPlaneUpgrade => Hook::BeforeControlPlaneUpgrade,
-        hooks::Hook::AfterControlPlaneUpgrade => Hook::AfterControlPlaneUpgrade,
-        hooks::Hook::BeforeWorkersUpgrade => Hook::BeforeWorkersUpgrade,
-        hooks::Hook::AfterWorkersUpgrade => Hook::AfterWorkersUpgrade,
-        hooks::Hook::AfterClusterUpgrade => Hook::AfterClusterUpgrade,
-        hooks::Hook::BeforeClusterDelete => Hook::BeforeClusterDelete,
-    }
-}
-
-/// A request about a Cluster with more fields; those that say nothing are left out, as Go does.
-fn with_cluster(cluster: &Cluster, more: Value) -> extensions::Request {
-    let mut request = documents::with_cluster(cluster);
-    if let Value::Object(more) = more {
-        request
-            .extend(more.into_iter().filter(|(_, value)| {
-                !(value == "" || value.as_array().is_some_and(Vec::is_empty))
-            }));
-    }
-    request
 }

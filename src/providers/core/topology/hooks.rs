@@ -2,116 +2,42 @@
 //! (CAPI v1.14: exp/topology/desiredstate/lifecycle_hooks.go, internal/hooks,
 //! exp/topology/scope/hookresponsetracker.go)
 //!
-//! Who calls the extensions is [`Extensions`]'s business. Without one, or while it says that hooks
-//! are off, nothing is asked and nothing is noted on Clusters.
+//! Who calls the extensions is [`Extensions`]'s business. Without it, or while it is not in use,
+//! nothing is asked and nothing is noted on Clusters.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::labels::{BEFORE_UPGRADE_PREFIX, OK_TO_DELETE, PENDING_HOOKS};
+use super::labels::{BEFORE_UPGRADE_PREFIX, OK_TO_DELETE};
 use super::patches::External;
 use super::scope::{Scope, is_being_created};
 use crate::api::core::Cluster;
-use crate::client::Client;
-use crate::clock::Clock;
+use crate::client::{Client, ObjectKey};
 use crate::contract::conditions;
+use crate::extensions::documents::{UpgradePlan, UpgradeStep, with_cluster};
+use crate::extensions::{ExtensionError, Extensions, Hook, Request, Response, pending};
 use crate::runtime::{ReconcileError, patch_object};
 
-/// A hook of a Cluster's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Hook {
-    /// Before anything is made.
-    BeforeClusterCreate,
-    /// Once the control plane answers.
-    AfterControlPlaneInitialized,
-    /// Before the first step of an upgrade.
-    BeforeClusterUpgrade,
-    /// Before each step of the control plane.
-    BeforeControlPlaneUpgrade,
-    /// After each step of the control plane.
-    AfterControlPlaneUpgrade,
-    /// Before each step of the workers.
-    BeforeWorkersUpgrade,
-    /// After each step of the workers.
-    AfterWorkersUpgrade,
-    /// After the last step of an upgrade.
-    AfterClusterUpgrade,
-    /// Before anything is deleted.
-    BeforeClusterDelete,
-}
-
-impl Hook {
-    /// Name in the catalog.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::BeforeClusterCreate => "BeforeClusterCreate",
-            Self::AfterControlPlaneInitialized => "AfterControlPlaneInitialized",
-            Self::BeforeClusterUpgrade => "BeforeClusterUpgrade",
-            Self::BeforeControlPlaneUpgrade => "BeforeControlPlaneUpgrade",
-            Self::AfterControlPlaneUpgrade => "AfterControlPlaneUpgrade",
-            Self::BeforeWorkersUpgrade => "BeforeWorkersUpgrade",
-            Self::AfterWorkersUpgrade => "AfterWorkersUpgrade",
-            Self::AfterClusterUpgrade => "AfterClusterUpgrade",
-            Self::BeforeClusterDelete => "BeforeClusterDelete",
-        }
-    }
-}
-
-/// What all extensions of a hook said together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// Ask again after so many seconds, and wait until then; 0 does not hold anything back.
-    pub retry_after_seconds: u32,
-    /// Message for people.
-    pub message: String,
-}
-
 /// An upgrade plan that an extension made: versions of the control plane and of the workers.
-pub(crate) type ExtensionPlan = (Vec<String>, Vec<String>);
-
-/// Whoever calls extensions. (CAPI v1.14: exp/runtime/client)
-pub(crate) trait Extensions: External + Send + Sync {
-    /// Whether hooks are on at all.
-    fn is_enabled(&self) -> bool;
-
-    /// Asks all extensions of a hook that match the Cluster's namespace; `None` if there are none.
-    /// `request` has the fields of the hook's request beside `cluster`.
-    fn call<'a>(
-        &'a self,
-        hook: Hook,
-        cluster: &'a Cluster,
-        request: Value,
-    ) -> BoxFuture<'a, Result<Option<Answer>, ReconcileError>>;
-
-    /// Asks one extension for the plan of an upgrade (GenerateUpgradePlan). `request` has the fields
-    /// of the request beside `cluster`.
-    fn upgrade_plan<'a>(
-        &'a self,
-        extension: &'a str,
-        cluster: &'a Cluster,
-        request: Value,
-    ) -> BoxFuture<'a, Result<ExtensionPlan, ReconcileError>>;
-}
+pub(super) type ExtensionPlan = (Vec<String>, Vec<String>);
 
 /// Answers of one reconcile.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answers(BTreeMap<Hook, Answer>);
+pub(super) struct Answers(BTreeMap<Hook, Response>);
 
 impl Answers {
     /// Whether a hook holds back what it is for.
     pub(super) fn is_blocking(&self, hook: Hook) -> bool {
-        self.0.get(&hook).is_some_and(|answer| answer.retry_after_seconds > 0)
+        self.0.get(&hook).is_some_and(|answer| answer.retry_after_seconds != 0)
     }
 
     /// When the first hook that holds something back is to be asked again.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let seconds = self.blocking().map(|(_, answer)| answer.retry_after_seconds).min()?;
-        Some(Duration::from_secs(seconds.into()))
+        // A negative time blocks, too.
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1)))
     }
 
     /// What the hooks that hold `action` back say; empty if none does.
@@ -130,8 +56,8 @@ impl Answers {
         format!("Following hooks are blocking {action}: {}", all.join("; "))
     }
 
-    fn blocking(&self) -> impl Iterator<Item = (&Hook, &Answer)> {
-        self.0.iter().filter(|(_, answer)| answer.retry_after_seconds > 0)
+    fn blocking(&self) -> impl Iterator<Item = (&Hook, &Response)> {
+        self.0.iter().filter(|(_, answer)| answer.retry_after_seconds != 0)
     }
 }
 
@@ -147,29 +73,12 @@ pub(super) enum Gate {
 /// Calls hooks and notes which are still to be called.
 pub(crate) struct Hooks {
     client: Client,
-    clock: Clock,
-    extensions: Option<Arc<dyn Extensions>>,
-    /// Answers that hold something back, until they are asked for again: extensions are not asked
-    /// more often than they want. By uid of the Cluster and hook.
-    waiting: Mutex<HashMap<(String, Hook), Waiting>>,
+    extensions: Option<Extensions>,
 }
-
-struct Waiting {
-    until: Duration,
-    message: String,
-}
-
-/// Answers that are remembered; when there are more, extensions are asked more often.
-const WAITING_MAX: usize = 10_000;
 
 impl Hooks {
-    pub(crate) fn new(
-        client: &Client,
-        clock: &Clock,
-        extensions: Option<Arc<dyn Extensions>>,
-    ) -> Self {
-        let waiting = Mutex::default();
-        Self { client: client.clone(), clock: clock.clone(), extensions, waiting }
+    pub(crate) fn new(client: &Client, extensions: Option<Extensions>) -> Self {
+        Self { client: client.clone(), extensions }
     }
 
     /// Whether hooks are on at all.
@@ -177,16 +86,17 @@ impl Hooks {
         self.enabled().is_some()
     }
 
-    fn enabled(&self) -> Option<&dyn Extensions> {
-        self.extensions.as_deref().filter(|extensions| extensions.is_enabled())
+    fn enabled(&self) -> Option<&Extensions> {
+        self.extensions.as_ref().filter(|extensions| extensions.is_in_use())
     }
 
     /// Who makes external patches.
     pub(super) fn external(&self) -> Option<&dyn External> {
-        self.extensions.as_deref().map(|extensions| extensions as &dyn External)
+        self.extensions.as_ref().map(|extensions| extensions as &dyn External)
     }
 
-    /// The upgrade plan of an extension.
+    /// The upgrade plan of an extension (GenerateUpgradePlan). `request` has the fields of the
+    /// request beside `cluster`.
     ///
     /// # Errors
     /// The extension failed, or hooks are off.
@@ -201,8 +111,25 @@ impl Hooks {
                 "can not use GenerateUpgradePlan extension {extension:?} if RuntimeSDK feature flag is disabled"
             )));
         };
-        let plan = extensions.upgrade_plan(extension, cluster, request).await;
-        plan.map_err(|error| super::kinds::wrap("failed to get upgrade plan from extension", error))
+        let (hook, object) = (Hook::GenerateUpgradePlan, ObjectKey::of(cluster));
+        let key = format!("{object}: {request}");
+        let request = about(cluster, request);
+        let response = extensions.call_once_for(hook, &object, extension, key, &request).await;
+        let plan = response.and_then(|response| {
+            response.decode::<UpgradePlan>().map_err(|why| {
+                ExtensionError(format!(
+                    "failed to call extension handler {extension:?}: http call failed: failed to \
+                     decode response: {why}"
+                ))
+            })
+        });
+        let plan = plan.map_err(|error| {
+            super::kinds::wrap("failed to get upgrade plan from extension", other(error))
+        })?;
+        let versions = |steps: Option<Vec<UpgradeStep>>| {
+            steps.unwrap_or_default().into_iter().map(|step| step.version).collect()
+        };
+        Ok((versions(plan.control_plane_upgrades), versions(plan.workers_upgrades)))
     }
 
     /// Asks a hook, unless it said lately that it wants to wait. `None`: nobody is there to ask.
@@ -213,34 +140,15 @@ impl Hooks {
         request: Value,
     ) -> Result<Option<Gate>, ReconcileError> {
         let Some(extensions) = self.enabled() else { return Ok(None) };
-        let uid = scope.cluster.metadata.uid.clone().unwrap_or_default();
-        let now = self.clock.elapsed();
-        let waiting = self.waiting.lock().get(&(uid.clone(), hook)).and_then(|waiting| {
-            let left = waiting.until.checked_sub(now).filter(|left| !left.is_zero())?;
-            let seconds = u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX);
-            Some(Answer { retry_after_seconds: seconds, message: waiting.message.clone() })
-        });
-        if let Some(answer) = waiting {
-            scope.answers.0.insert(hook, answer);
-            return Ok(Some(Gate::Closed));
-        }
-        let Some(answer) = extensions.call(hook, &scope.cluster, request).await? else {
+        let object = ObjectKey::of(&scope.cluster);
+        if extensions.handlers(hook, &object.namespace).await.map_err(other)?.is_empty() {
             return Ok(None);
-        };
-        scope.answers.0.insert(hook, answer.clone());
-        let mut held = self.waiting.lock();
-        if answer.retry_after_seconds == 0 {
-            held.remove(&(uid, hook));
-            return Ok(Some(Gate::Open));
         }
-        if held.len() >= WAITING_MAX {
-            held.retain(|_, waiting| waiting.until > now);
-        }
-        if held.len() < WAITING_MAX {
-            let until = now + Duration::from_secs(answer.retry_after_seconds.into());
-            held.insert((uid, hook), Waiting { until, message: answer.message });
-        }
-        Ok(Some(Gate::Closed))
+        let request = about(&scope.cluster, request);
+        let answer = extensions.call_all_in_time(hook, &object, &request).await.map_err(other)?;
+        let gate = if answer.retry_after_seconds == 0 { Gate::Open } else { Gate::Closed };
+        scope.answers.0.insert(hook, answer);
+        Ok(Some(gate))
     }
 
     /// Before anything is made. (CAPI v1.14: callBeforeClusterCreateHook)
@@ -339,10 +247,7 @@ impl Hooks {
     /// Hooks that follow what this reconcile has found done: a first control plane, an upgrade.
     /// (CAPI v1.14: callAfterHooks)
     pub(super) async fn after(&self, scope: &mut Scope) -> Result<(), ReconcileError> {
-        if !self.is_enabled() {
-            return Ok(());
-        }
-        if is_being_created(&scope.cluster) {
+        if self.is_enabled() && is_being_created(&scope.cluster) {
             self.mark_pending(scope, &[Hook::AfterControlPlaneInitialized]).await?;
         }
         let status = scope.cluster.status.as_ref();
@@ -380,18 +285,22 @@ impl Hooks {
         if self.ask(scope, Hook::BeforeClusterDelete, json!({})).await? == Some(Gate::Closed) {
             return Ok(Gate::Closed);
         }
-        self.annotate(scope, OK_TO_DELETE, Some(String::new())).await?;
+        let before = scope.cluster.clone();
+        let held = scope.cluster.metadata.annotations.get_or_insert_default();
+        held.insert(OK_TO_DELETE.to_owned(), String::new());
+        self.write(scope, &before).await?;
         Ok(Gate::Open)
     }
 
-    /// Asks a hook that is noted on the Cluster, and takes the note away once it is open.
+    /// Asks a hook that is noted on the Cluster, and takes the note away once it is open. Without
+    /// anybody to ask it is: notes may be older than the process.
     async fn pending(
         &self,
         scope: &mut Scope,
         hook: Hook,
         request: Value,
     ) -> Result<Gate, ReconcileError> {
-        if !self.is_enabled() || !is_pending(&scope.cluster, hook) {
+        if !is_pending(&scope.cluster, hook) {
             return Ok(Gate::Open);
         }
         if self.ask(scope, hook, request).await? == Some(Gate::Closed) {
@@ -402,56 +311,50 @@ impl Hooks {
     }
 
     async fn mark_pending(&self, scope: &mut Scope, hooks: &[Hook]) -> Result<(), ReconcileError> {
-        let mut all = pending_hooks(&scope.cluster);
-        all.extend(hooks.iter().map(|hook| hook.name().to_owned()));
-        self.note(scope, all).await
+        let before = scope.cluster.clone();
+        pending::mark(&mut scope.cluster.metadata, hooks);
+        self.write(scope, &before).await
     }
 
     async fn mark_done(&self, scope: &mut Scope, hook: Hook) -> Result<(), ReconcileError> {
-        let mut all = pending_hooks(&scope.cluster);
-        all.remove(hook.name());
-        self.note(scope, all).await
-    }
-
-    async fn note(&self, scope: &mut Scope, hooks: BTreeSet<String>) -> Result<(), ReconcileError> {
-        let text = hooks.into_iter().collect::<Vec<_>>().join(",");
-        self.annotate(scope, PENDING_HOOKS, Some(text).filter(|text| !text.is_empty())).await
-    }
-
-    /// Sets or removes an annotation of the Cluster, on the server and in the scope.
-    async fn annotate(
-        &self,
-        scope: &mut Scope,
-        annotation: &str,
-        value: Option<String>,
-    ) -> Result<(), ReconcileError> {
         let before = scope.cluster.clone();
-        let held = scope.cluster.metadata.annotations.get_or_insert_with(Default::default);
-        match value {
-            Some(value) => held.insert(annotation.to_owned(), value),
-            None => held.remove(annotation),
-        };
-        patch_object(&self.client, &before, &scope.cluster).await?;
+        pending::mark_done(&mut scope.cluster.metadata, hook);
+        self.write(scope, &before).await
+    }
+
+    /// Writes the annotations of the Cluster in the scope to the server.
+    async fn write(&self, scope: &mut Scope, before: &Cluster) -> Result<(), ReconcileError> {
+        patch_object(&self.client, before, &scope.cluster).await?;
         scope.written.metadata.annotations.clone_from(&scope.cluster.metadata.annotations);
         Ok(())
     }
 }
 
-fn pending_hooks(cluster: &Cluster) -> BTreeSet<String> {
-    let annotations = cluster.metadata.annotations.as_ref();
-    let text = annotations.and_then(|held| held.get(PENDING_HOOKS)).map_or("", String::as_str);
-    text.split(',').filter(|hook| !hook.is_empty()).map(str::to_owned).collect()
-}
-
 /// Whether a hook is still to be called.
 pub(super) fn is_pending(cluster: &Cluster, hook: Hook) -> bool {
-    pending_hooks(cluster).contains(hook.name())
+    pending::is_pending(&cluster.metadata, hook)
+}
+
+fn other(error: ExtensionError) -> ReconcileError {
+    ReconcileError::Other(error.to_string())
+}
+
+/// A request about a Cluster with more fields; those that say nothing are left out, as Go does.
+fn about(cluster: &Cluster, more: Value) -> Request {
+    let mut request = with_cluster(cluster);
+    if let Value::Object(more) = more {
+        request
+            .extend(more.into_iter().filter(|(_, value)| {
+                !(value == "" || value.as_array().is_some_and(Vec::is_empty))
+            }));
+    }
+    request
 }
 
 /// Users may hold back an upgrade by annotations.
-fn held_by_annotations(cluster: &Cluster) -> Option<Answer> {
+fn held_by_annotations(cluster: &Cluster) -> Option<Response> {
     /// The removal of the annotation wakes the Cluster; this only marks the answer as blocking.
-    const SECONDS: u32 = 20 * 60;
+    const SECONDS: i32 = 20 * 60;
     let annotations = cluster.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str());
     let held: Vec<&str> =
         annotations.filter(|key| key.starts_with(BEFORE_UPGRADE_PREFIX)).collect();
@@ -460,7 +363,7 @@ fn held_by_annotations(cluster: &Cluster) -> Option<Answer> {
         [one] => format!("annotation {one} is set"),
         all => format!("annotations {} are set", all.join(", ")),
     };
-    Some(Answer { retry_after_seconds: SECONDS, message })
+    Some(Response { retry_after_seconds: SECONDS, message, ..Response::default() })
 }
 
 /// Steps that are left, as requests name them.
@@ -501,9 +404,10 @@ mod tests {
 
     #[test]
     fn blocking_hooks_are_named_with_the_shortest_wait() {
-        let answer = |seconds, message: &str| Answer {
+        let answer = |seconds, message: &str| Response {
             retry_after_seconds: seconds,
             message: message.to_owned(),
+            ..Response::default()
         };
         let answers = Answers(
             [

@@ -66,14 +66,10 @@ impl Kinds {
         Ok(known.resource.clone())
     }
 
-    /// The contract that an object's version speaks: versions older than the newest speak the
-    /// older contract.
+    /// The contract that an object's version speaks.
     pub(super) fn contract(&self, object: &Value) -> Contract {
         let (group, version) = split_api_version(tree::text(object, "/apiVersion"));
-        match self.versions.get(group, tree::kind(object)) {
-            Some(known) if known.resource.version == version => known.contract,
-            Some(_) | None => Contract::V1Beta1,
-        }
+        self.versions.contract(group, tree::kind(object), version)
     }
 
     /// Reads an object that must exist.

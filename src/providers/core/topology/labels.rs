@@ -20,8 +20,6 @@ pub(super) const DRY_RUN: &str = "topology.cluster.x-k8s.io/dry-run";
 pub(super) const CONVERSION_DATA: &str = "cluster.x-k8s.io/conversion-data";
 /// Annotation that kubectl keeps.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Annotation of a Cluster: hooks to be called once what they wait for has happened.
-pub(super) const PENDING_HOOKS: &str = "runtime.cluster.x-k8s.io/pending-hooks";
 /// Annotation of a Cluster: its deletion may go on.
 pub(super) const OK_TO_DELETE: &str = "runtime.cluster.x-k8s.io/ok-to-delete";
 /// Prefix of annotations of a Cluster that hold back its upgrade.

@@ -29,7 +29,6 @@ mod templates;
 mod tracker;
 mod tree;
 mod upgrade_plan;
-mod variables;
 mod version;
 mod workers;
 

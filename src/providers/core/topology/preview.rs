@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::controller::asks_extensions;
 use super::engine::{Engine, Inputs, Parts};
 use super::events::Events;
 use super::hooks::Hooks;
-use super::kinds::core_resource;
 use super::scope::WorkerMachines;
 use super::state::owned_selector;
-use crate::api::core::{Cluster, Machine, MachineDeployment};
+use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
+use crate::api::pools::MachinePool;
 use crate::api::topology::ClusterClass;
 use crate::client::{Client, ClientError, ObjectKey, Preview, Tried};
 use crate::clock::{Clock, Seed};
@@ -43,12 +44,19 @@ pub(crate) async fn try_pass(
     class: Option<ClusterClass>,
 ) -> Result<Outlook, ClientError> {
     let client = preview.client();
+    if let Some(class) = class.as_ref().filter(|class| asks_extensions(class)) {
+        let class = ObjectKey::of(class);
+        let message = format!(
+            "runtime extensions have a say in ClusterClass {class}, and what they would answer is not known"
+        );
+        return Ok(Outlook { message, is_ok: false, tried: Vec::new() });
+    }
     let engine = Engine::new(Parts {
         client: &client,
         versions,
         metrics: &Registry::default(),
         events: Events(None),
-        hooks: Hooks::new(&client, clock, None),
+        hooks: Hooks::new(&client, None),
         seed: Seed(0),
     });
     let inputs = inputs(&client, cluster, class.map(reconciled)).await?;
@@ -74,15 +82,17 @@ async fn inputs(
     let deployments = client.list::<MachineDeployment>(&key.namespace, &owned).await?;
     let of_cluster = format!("{}={}", labels::CLUSTER_NAME, key.name);
     let machines = client.list::<Machine>(&key.namespace, &of_cluster).await?;
-    let pools = client.list_dynamic(&core_resource("MachinePool"), &key.namespace, &owned).await?;
+    let pools = client.list::<MachinePool>(&key.namespace, &owned).await?;
+    let sets = client.list::<MachineSet>(&key.namespace, &of_cluster).await?;
     Ok(Inputs {
         class: class.map(Arc::new),
         blueprint: None,
         machines: WorkerMachines {
             deployments: deployments.into_iter().map(Arc::new).collect(),
+            pools: pools.into_iter().map(Arc::new).collect(),
+            sets: sets.into_iter().map(Arc::new).collect(),
             machines: machines.into_iter().map(Arc::new).collect(),
         },
-        has_pools: !pools.is_empty(),
     })
 }
 

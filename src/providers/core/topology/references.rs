@@ -163,7 +163,9 @@ impl Writer<'_> {
     ) -> Result<(), ReconcileError> {
         let replaced = tree::name(current);
         let kind = tree::kind(desired).to_owned();
-        let name = self.names.generate(prefix, &[&kind, replaced]);
+        // Another spec has another name: what an earlier attempt left behind is immutable.
+        let spec = desired["spec"].to_string();
+        let name = self.names.generate(prefix, &[&kind, replaced, &spec]);
         tree::set(desired, &["metadata", "name"], json!(name));
         self.create(desired, &[]).await?;
         let message = format!(

@@ -9,7 +9,8 @@ use super::blueprint::Blueprint;
 use super::hooks::Answers;
 use super::labels;
 use super::tracker::UpgradeTracker;
-use crate::api::core::{Cluster, Machine, MachineDeployment};
+use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
+use crate::api::pools::MachinePool;
 use crate::api::topology::Topology;
 
 /// State of one reconcile.
@@ -61,11 +62,15 @@ pub(super) struct WorkersState {
     pub health_check: Option<Value>,
 }
 
-/// What workers say of themselves that the upgrade depends on.
+/// The workers of a Cluster as they were last seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerMachines {
     /// MachineDeployments of the topology, by name.
     pub deployments: Vec<Arc<MachineDeployment>>,
+    /// MachinePools of the topology, by name.
+    pub pools: Vec<Arc<MachinePool>>,
+    /// MachineSets of the Cluster, by name.
+    pub sets: Vec<Arc<MachineSet>>,
     /// Machines of the Cluster.
     pub machines: Vec<Arc<Machine>>,
 }

@@ -57,7 +57,9 @@ impl Steps<'_> {
                 if cluster.spec.control_plane_ref.is_none() {
                     desired.cluster.spec.control_plane_ref = None;
                 }
-                self.cluster(scope, desired).await?;
+                if let Err(second) = self.cluster(scope, desired).await {
+                    return Err(ReconcileError::Other(format!("[{error}, {second}]")));
+                }
             }
             return Err(error);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::hooks::{Hook, is_pending};
+use super::hooks::is_pending;
 use super::scope::Scope;
 use super::tracker::{UpgradeTracker, WorkerTracker};
 use super::tree;
@@ -15,6 +15,7 @@ use crate::api::core::Cluster;
 use crate::client::{Client, ClientError, ObjectKey};
 use crate::contract::conditions::{self, New, set, set_v1beta1, v1beta1};
 use crate::contract::paused;
+use crate::extensions::Hook;
 
 /// Type of the condition.
 const TYPE: &str = "TopologyReconciled";

@@ -12,7 +12,7 @@ use super::kinds::core_resource;
 use super::labels;
 use crate::api::core::{Cluster, ContractRef, MachineDeployment, MachineSet, MachineSpec};
 use crate::client::{ObjectKey, Propagation};
-use crate::contract::{owners, paused};
+use crate::contract::{self, owners, paused};
 use crate::runtime::{
     Change, Controller, Manager, Outcome, ReconcileError, Reconciler, patch_object,
 };
@@ -85,7 +85,7 @@ impl Reconciler for DeploymentTemplates {
             Step::Nothing => return Ok(Outcome::Done),
             Step::Add => ensure_finalizer(&mut after.metadata, labels::DEPLOYMENT_FINALIZER),
             Step::Delete => {
-                let in_use = in_use(context, None, key);
+                let in_use = in_use(context, None, key).await?;
                 delete_unused(context, &in_use, key, &before.spec.template.spec).await?;
                 let resource = core_resource("MachineHealthCheck");
                 context.client.delete_dynamic(&resource, key, Propagation::Default).await?;
@@ -118,8 +118,8 @@ impl Reconciler for SetTemplates {
                     )));
                 };
                 let deployment = ObjectKey::new(key.namespace.as_str(), owner.name.as_str());
-                let held = context.deployments.get(&key.namespace, &owner.name);
-                let in_use = in_use(context, held.as_deref(), &deployment);
+                let held = context.client.get::<MachineDeployment>(&deployment).await?;
+                let in_use = in_use(context, held.as_ref(), &deployment).await?;
                 delete_unused(context, &in_use, key, &before.spec.template.spec).await?;
                 remove_finalizer(&mut after.metadata, labels::SET_FINALIZER);
             }
@@ -150,13 +150,15 @@ fn step(metadata: &ObjectMeta, cluster: Option<&Cluster>, finalizer: &str) -> St
     }
 }
 
-/// Templates that a MachineDeployment and its MachineSets need, unless they are being deleted.
-fn in_use(
+/// Templates that a MachineDeployment and its MachineSets need, unless they are being deleted. The
+/// server is asked: a MachineSet that was just made must not lose its templates.
+async fn in_use(
     context: &Context,
     deployment: Option<&MachineDeployment>,
     key: &ObjectKey,
-) -> BTreeSet<String> {
-    let sets = context.sets.by_index(index::DEPLOYMENT, &key.to_string());
+) -> Result<BTreeSet<String>, ReconcileError> {
+    let selector = format!("{}={}", contract::labels::DEPLOYMENT_NAME, key.name);
+    let sets = context.client.list::<MachineSet>(&key.namespace, &selector).await?;
     let sets = sets.iter().filter(|set| set.metadata.deletion_timestamp.is_none());
     let mut all: BTreeSet<String> =
         sets.flat_map(|set| references(&set.spec.template.spec)).map(|it| id(&it)).collect();
@@ -165,7 +167,7 @@ fn in_use(
     if let Some(deployment) = deployment {
         all.extend(references(&deployment.spec.template.spec).iter().map(id));
     }
-    all
+    Ok(all)
 }
 
 fn references(spec: &MachineSpec) -> Vec<ContractRef> {

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::super::hooks::{Hook, Hooks, is_pending};
+use super::super::hooks::{Hooks, is_pending};
 use super::super::kinds::reference_to;
 use super::super::labels;
 use super::super::scope::Scope;
 use super::super::tree;
 use crate::api::core::Cluster;
 use crate::contract;
+use crate::extensions::Hook;
 
 /// The Cluster as it shall be. (CAPI v1.14: computeCluster)
 pub(super) fn desired(
@@ -24,14 +25,14 @@ pub(super) fn desired(
     cluster.spec.infrastructure_ref = infrastructure.map(reference_to);
     cluster.spec.control_plane_ref = Some(reference_to(control_plane));
     let tracker = &scope.tracker;
-    let is_upgrading = match hooks.is_enabled() {
-        true => is_pending(&scope.cluster, Hook::AfterClusterUpgrade),
-        false => {
-            !tracker.control_plane.plan.is_empty()
-                || !tracker.machine_deployments.plan.is_empty()
-                || !tracker.machine_pools.plan.is_empty()
-        }
-    };
+    let is_planned = !tracker.control_plane.plan.is_empty()
+        || !tracker.machine_deployments.plan.is_empty()
+        || !tracker.machine_pools.plan.is_empty();
+    let annotations = cluster.metadata.annotations.as_ref();
+    let is_started = annotations.is_some_and(|held| held.contains_key(labels::UPGRADE_STEP));
+    // Hooks may have come into use on the way: an upgrade that has begun goes on.
+    let is_upgrading = is_pending(&scope.cluster, Hook::AfterClusterUpgrade)
+        || (is_planned && (is_started || !hooks.is_enabled()));
     // KCP and MachineSets make Machines of this version.
     if is_upgrading {
         let version = tree::text(control_plane, "/spec/version").to_owned();

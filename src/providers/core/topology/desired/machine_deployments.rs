@@ -1,100 +1,93 @@
 //! MachineDeployments of a topology. (CAPI v1.14: computeMachineDeployment)
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
-use super::super::kinds::reference_to;
 use super::super::labels;
 use super::super::scope::{Scope, WorkersState};
 use super::super::tree::{self, merged};
 use super::control_plane::{pick, timeouts};
-use super::{Generator, health_check, keep_or, name_error, template, template_or, versions};
+use super::workers::{Input, Parts, WorkerKind, annotations};
+use super::{Generator, health_check, template, versions};
 use crate::api::core::{
-    MachineDeletion, MachineDeployment, MachineDeploymentRollout, MachineSetDeletion, MachineSpec,
-    RemediationLimits, RolloutStrategy,
+    MachineDeletion, MachineDeployment, MachineDeploymentRollout, MachineSet, MachineSetDeletion,
+    MachineSpec, RemediationLimits, RolloutStrategy,
 };
 use crate::api::topology::{
     MachineDeploymentClass, MachineDeploymentTopology, MachineDeploymentTopologyRollout,
 };
-use crate::contract;
 use crate::runtime::ReconcileError;
 
-/// Names of MachineDeployments unless the class says otherwise.
-const NAMING: &str = "{{ .cluster.name }}-{{ .machineDeployment.topologyName }}-{{ .random }}";
+static KIND: WorkerKind = WorkerKind {
+    kind: "MachineDeployment",
+    label: labels::DEPLOYMENT_NAME,
+    named: "machineDeployment.topologyName",
+    naming: "{{ .cluster.name }}-{{ .machineDeployment.topologyName }}-{{ .random }}",
+    object: template::template,
+};
 
 impl Generator<'_> {
-    /// A MachineDeployment with its templates and its health check.
+    /// A MachineDeployment with its templates and its health check. `current` is what exists
+    /// of it, `sets` are the Cluster's.
     pub(super) fn machine_deployment(
         &self,
         scope: &mut Scope,
         topology: &MachineDeploymentTopology,
+        current: Option<&WorkersState>,
+        sets: &[Arc<MachineSet>],
     ) -> Result<WorkersState, ReconcileError> {
         let blueprint = scope.blueprint.clone();
         let (class, templates) = blueprint.machine_deployment(&topology.class)?;
-        let current = scope.current.machine_deployments.get(&topology.name).cloned();
-        let current = current.as_ref();
-        let own_template = |source: &Value, current: Option<&Value>| {
-            let prefix = format!("{}-{}-", scope.name(), topology.name);
-            let name = keep_or(current, || {
-                Ok(self.names(&scope.cluster).generate(&prefix, &[tree::kind(source)]))
-            })?;
-            let mut own = template::template(scope, source, &name);
-            let path = ["metadata", "labels", labels::DEPLOYMENT_NAME];
-            tree::set(&mut own, &path, json!(topology.name));
-            Ok::<_, ReconcileError>(own)
-        };
-        let bootstrap = current.and_then(|current| current.bootstrap.as_ref());
-        let bootstrap = own_template(&templates.bootstrap, bootstrap)?;
-        let infrastructure = current.and_then(|current| current.infrastructure.as_ref());
-        let infrastructure = own_template(&templates.infrastructure, infrastructure)?;
         let held = current.map(|current| &current.object);
         let version = versions::machine_deployment(scope, topology, held)?;
-        let name = keep_or(held, || {
-            let naming = template_or(&class.naming.template, NAMING);
-            let values = [("machineDeployment.topologyName", topology.name.as_str())];
-            let names = self.names(&scope.cluster);
-            names
-                .render(naming, &values, &["MachineDeployment", &topology.name])
-                .map_err(|error| name_error("MachineDeployment", &error))
-        })?;
-        let machine = MachineSpec {
+        let input = Input {
+            kind: &KIND,
+            topology_name: &topology.name,
+            naming: &class.naming.template,
+            templates,
+            current,
             version,
-            bootstrap: crate::api::core::Bootstrap {
-                config_ref: Some(reference_to(&bootstrap)),
-                data_secret_name: None,
-            },
-            infrastructure_ref: reference_to(&infrastructure),
-            ..MachineSpec::default()
+            left: left(&topology.name, sets),
         };
-        let object = deployment(scope, class, topology, machine, &name);
+        let parts = self.parts(scope, input)?;
+        let object = deployment(scope, class, topology, &parts);
         let health_check = health_check::of_deployment(scope, class, topology, &object);
         Ok(WorkersState {
             object,
-            bootstrap: Some(bootstrap),
-            infrastructure: Some(infrastructure),
+            bootstrap: Some(parts.bootstrap),
+            infrastructure: Some(parts.infrastructure),
             health_check,
         })
     }
 }
 
-/// The MachineDeployment. `machine` has what its Machines are made of.
+/// Uids of the MachineSets that bear the name of a MachineDeployment within the topology.
+fn left(name: &str, sets: &[Arc<MachineSet>]) -> Vec<String> {
+    let is_its = |set: &&Arc<MachineSet>| {
+        let labels = set.metadata.labels.as_ref();
+        labels.and_then(|held| held.get(labels::DEPLOYMENT_NAME)).is_some_and(|held| held == name)
+    };
+    let mut all: Vec<String> =
+        sets.iter().filter(is_its).filter_map(|set| set.metadata.uid.clone()).collect();
+    all.sort();
+    all
+}
+
+/// The MachineDeployment.
 fn deployment(
     scope: &Scope,
     class: &MachineDeploymentClass,
     topology: &MachineDeploymentTopology,
-    machine: MachineSpec,
-    name: &str,
+    parts: &Parts,
 ) -> Value {
-    let mut annotations = merged(&topology.metadata.annotations, &class.metadata.annotations);
-    annotations.remove(labels::HOLD_UPGRADE_SEQUENCE);
-    annotations.remove(labels::DEFER_UPGRADE);
-    let own = own_labels(scope, labels::DEPLOYMENT_NAME, &topology.name);
+    let annotations = annotations(&topology.metadata, &class.metadata);
+    let own = parts.own_labels.clone();
     let mut held = merged(&topology.metadata.labels, &class.metadata.labels);
     held.extend(own.clone());
     let mut deployment = MachineDeployment::default();
-    deployment.metadata.name = Some(name.to_owned());
+    deployment.metadata.name = Some(parts.name.clone());
     deployment.metadata.namespace = Some(scope.namespace().to_owned());
     deployment.metadata.labels = Some(held.clone());
     deployment.metadata.annotations = Some(annotations.clone()).filter(|held| !held.is_empty());
@@ -122,25 +115,17 @@ fn deployment(
         &topology.failure_domain
     };
     spec.template.spec = MachineSpec {
-        cluster_name: scope.name().to_owned(),
         failure_domain: domain.clone(),
         min_ready_seconds: topology.min_ready_seconds.or(class.min_ready_seconds),
         readiness_gates: pick(&topology.readiness_gates, &class.readiness_gates).to_vec(),
         taints: pick(&topology.taints, &class.taints).to_vec(),
         deletion: Some(deletion).filter(|deletion| *deletion != MachineDeletion::default()),
-        ..machine
+        ..parts.machine.clone()
     };
     let mut object = json!(deployment);
     tree::set(&mut object, &["apiVersion"], json!("cluster.x-k8s.io/v1beta2"));
     tree::set(&mut object, &["kind"], json!("MachineDeployment"));
     object
-}
-
-/// Labels by which workers of a topology are known.
-pub(super) fn own_labels(scope: &Scope, label: &str, name: &str) -> BTreeMap<String, String> {
-    [(contract::labels::CLUSTER_NAME, scope.name()), (labels::OWNED, ""), (label, name)]
-        .map(|(label, value)| (label.to_owned(), value.to_owned()))
-        .into()
 }
 
 /// The topology's rollout if it has one, be it only the time after which to roll out; otherwise the

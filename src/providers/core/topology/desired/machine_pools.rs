@@ -2,20 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::super::kinds::reference_to;
 use super::super::labels;
 use super::super::scope::{Scope, WorkersState};
 use super::super::tree::{self, merged};
 use super::control_plane::{pick, timeouts};
-use super::machine_deployments::own_labels;
 use super::template::{self, Extras};
-use super::{Generator, keep_or, name_error, template_or, versions};
-use crate::api::core::{Bootstrap, MachineDeletion, MachineSpec};
+use super::workers::{Input, Parts, WorkerKind, annotations};
+use super::{Generator, versions};
+use crate::api::core::{MachineDeletion, MachineSpec};
 use crate::api::topology::{MachinePoolClass, MachinePoolTopology};
 use crate::runtime::ReconcileError;
 
-/// Names of MachinePools unless the class says otherwise.
-const NAMING: &str = "{{ .cluster.name }}-{{ .machinePool.topologyName }}-{{ .random }}";
+static KIND: WorkerKind = WorkerKind {
+    kind: "MachinePool",
+    label: labels::POOL_NAME,
+    named: "machinePool.topologyName",
+    naming: "{{ .cluster.name }}-{{ .machinePool.topologyName }}-{{ .random }}",
+    object: |scope, source, name| {
+        let extras = Extras { owner: Some(template::owner(scope)), ..Extras::default() };
+        template::object(scope, source, name, extras)
+    },
+};
 
 impl Generator<'_> {
     /// A MachinePool with its bootstrap configuration and its infrastructure.
@@ -27,75 +34,48 @@ impl Generator<'_> {
         let blueprint = scope.blueprint.clone();
         let (class, templates) = blueprint.machine_pool(&topology.class)?;
         let current = scope.current.machine_pools.get(&topology.name).cloned();
-        let current = current.as_ref();
-        let own_object = |source: &Value, current: Option<&Value>| {
-            let prefix = format!("{}-{}-", scope.name(), topology.name);
-            let name = keep_or(current, || {
-                Ok(self.names(&scope.cluster).generate(&prefix, &[tree::kind(source)]))
-            })?;
-            let extras = Extras { owner: Some(template::owner(scope)), ..Extras::default() };
-            let mut own = template::object(scope, source, &name, extras);
-            let path = ["metadata", "labels", labels::POOL_NAME];
-            tree::set(&mut own, &path, json!(topology.name));
-            Ok::<_, ReconcileError>(own)
-        };
-        let bootstrap = current.and_then(|current| current.bootstrap.as_ref());
-        let bootstrap = own_object(&templates.bootstrap, bootstrap)?;
-        let infrastructure = current.and_then(|current| current.infrastructure.as_ref());
-        let infrastructure = own_object(&templates.infrastructure, infrastructure)?;
-        let held = current.map(|current| &current.object);
+        let held = current.as_ref().map(|current| &current.object);
         let version = versions::machine_pool(scope, topology, held)?;
-        let name = keep_or(held, || {
-            let naming = template_or(&class.naming.template, NAMING);
-            let values = [("machinePool.topologyName", topology.name.as_str())];
-            let names = self.names(&scope.cluster);
-            names
-                .render(naming, &values, &["MachinePool", &topology.name])
-                .map_err(|error| name_error("MachinePool", &error))
-        })?;
-        let machine = MachineSpec {
+        let input = Input {
+            kind: &KIND,
+            topology_name: &topology.name,
+            naming: &class.naming.template,
+            templates,
+            current: current.as_ref(),
             version,
-            bootstrap: Bootstrap {
-                config_ref: Some(reference_to(&bootstrap)),
-                data_secret_name: None,
-            },
-            infrastructure_ref: reference_to(&infrastructure),
-            ..MachineSpec::default()
+            left: Vec::new(),
         };
+        let parts = self.parts(scope, input)?;
         Ok(WorkersState {
-            object: pool(scope, class, topology, machine, &name),
-            bootstrap: Some(bootstrap),
-            infrastructure: Some(infrastructure),
+            object: pool(scope, class, topology, &parts),
+            bootstrap: Some(parts.bootstrap),
+            infrastructure: Some(parts.infrastructure),
             health_check: None,
         })
     }
 }
 
-/// The MachinePool. `machine` has what its Machines are made of.
+/// The MachinePool.
 fn pool(
     scope: &Scope,
     class: &MachinePoolClass,
     topology: &MachinePoolTopology,
-    machine: MachineSpec,
-    name: &str,
+    parts: &Parts,
 ) -> Value {
-    let mut annotations = merged(&topology.metadata.annotations, &class.metadata.annotations);
-    annotations.remove(labels::HOLD_UPGRADE_SEQUENCE);
-    annotations.remove(labels::DEFER_UPGRADE);
+    let annotations = annotations(&topology.metadata, &class.metadata);
     let mut held = merged(&topology.metadata.labels, &class.metadata.labels);
-    held.extend(own_labels(scope, labels::POOL_NAME, &topology.name));
+    held.extend(parts.own_labels.clone());
     let deletion = timeouts(&topology.deletion, &class.deletion);
     let machine = MachineSpec {
-        cluster_name: scope.name().to_owned(),
         min_ready_seconds: topology.min_ready_seconds.or(class.min_ready_seconds),
         taints: pick(&topology.taints, &class.taints).to_vec(),
         deletion: Some(deletion).filter(|deletion| *deletion != MachineDeletion::default()),
-        ..machine
+        ..parts.machine.clone()
     };
     let mut object = json!({
         "apiVersion": "cluster.x-k8s.io/v1beta2",
         "kind": "MachinePool",
-        "metadata": {"name": name, "namespace": scope.namespace(), "labels": held},
+        "metadata": {"name": parts.name, "namespace": scope.namespace(), "labels": held},
         "spec": {
             "clusterName": scope.name(),
             "template": {"metadata": {"labels": held}, "spec": machine},

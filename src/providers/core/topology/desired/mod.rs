@@ -11,6 +11,9 @@ mod machine_pools;
 mod patch;
 mod template;
 mod versions;
+mod workers;
+
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -19,7 +22,7 @@ use super::hooks::Hooks;
 use super::kinds::{Kinds, wrap};
 use super::names::Names;
 use super::scope::{ClusterState, Scope, WorkerMachines};
-use crate::api::core::Cluster;
+use crate::api::core::{Cluster, MachineSet};
 use crate::clock::Seed;
 use crate::runtime::ReconcileError;
 
@@ -73,7 +76,7 @@ impl Generator<'_> {
         let cluster = cluster::desired(scope, infrastructure, &control_plane, self.hooks);
         state.control_plane = Some(control_plane);
         state.machine_deployments = self
-            .machine_deployments(scope)
+            .machine_deployments(scope, &machines.sets)
             .map_err(|error| wrap("failed to compute MachineDeployments", error))?;
         state.machine_pools = self
             .machine_pools(scope)
@@ -88,11 +91,20 @@ impl Generator<'_> {
     fn machine_deployments(
         &self,
         scope: &mut Scope,
+        sets: &[Arc<MachineSet>],
     ) -> Result<IndexMap<String, super::scope::WorkersState>, ReconcileError> {
         let mut all = IndexMap::new();
         for workers in scope.topology.workers.machine_deployments.clone() {
             let name = &workers.name;
-            let state = self.machine_deployment(scope, &workers).map_err(|error| {
+            // Taken out while the scope changes, and put back.
+            let held = scope.current.machine_deployments.get_mut(name).map(std::mem::take);
+            let state = self.machine_deployment(scope, &workers, held.as_ref(), sets);
+            if let (Some(place), Some(held)) =
+                (scope.current.machine_deployments.get_mut(name), held)
+            {
+                *place = held;
+            }
+            let state = state.map_err(|error| {
                 wrap(format!("failed to compute MachineDepoyment for topology {name:?}"), error)
             })?;
             all.insert(name.clone(), state);

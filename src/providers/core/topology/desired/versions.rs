@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::hooks::{Gate, Hook, Hooks};
+use super::super::hooks::{Gate, Hooks};
 use super::super::labels::{DEFER_UPGRADE, HOLD_UPGRADE_SEQUENCE};
 use super::super::scope::{Scope, WorkerMachines};
 use super::super::tracker::{UpgradeTracker, WorkerTracker};
@@ -14,6 +14,7 @@ use super::super::upgrade_plan::{self, Journey, Plan};
 use super::super::version::{Order, compare, parse};
 use crate::api::topology::{MachineDeploymentTopology, MachinePoolTopology};
 use crate::contract::selector;
+use crate::extensions::Hook;
 use crate::runtime::ReconcileError;
 
 fn other(message: impl Into<String>) -> ReconcileError {

@@ -1,8 +1,10 @@
 //! Inline patches of a class: which templates they select and what they do to them.
 //! (CAPI v1.14: patches/inline/json_patch_generator.go)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::request::{Item, Request};
@@ -28,7 +30,7 @@ pub(super) fn generate(
             continue;
         }
         let kind = quote(item.object["kind"].as_str().unwrap_or_default());
-        let variables = variables::merge(&request.variables, &item.variables);
+        let variables = Known::new(variables::merge(&request.variables, &item.variables));
         match is_enabled(&patch.enabled_if, &variables) {
             Ok(true) => {}
             Ok(false) => continue,
@@ -108,7 +110,20 @@ fn is_match(pattern: &str, class: &str) -> bool {
         || pattern.strip_suffix('*').is_some_and(|start| class.starts_with(start))
 }
 
-fn is_enabled(enabled_if: &str, variables: &BTreeMap<String, Value>) -> Result<bool, String> {
+/// The variables of a template, for paths and for templates.
+struct Known {
+    by_name: BTreeMap<String, Value>,
+    data: Value,
+}
+
+impl Known {
+    fn new(by_name: BTreeMap<String, Value>) -> Self {
+        let data = by_name.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Self { data: Value::Object(data.collect()), by_name }
+    }
+}
+
+fn is_enabled(enabled_if: &str, variables: &Known) -> Result<bool, String> {
     if enabled_if.is_empty() {
         return Ok(true);
     }
@@ -116,10 +131,7 @@ fn is_enabled(enabled_if: &str, variables: &BTreeMap<String, Value>) -> Result<b
 }
 
 /// An RFC 6902 patch.
-fn operations(
-    definitions: &[JsonPatchDefinition],
-    variables: &BTreeMap<String, Value>,
-) -> Result<Value, String> {
+fn operations(definitions: &[JsonPatchDefinition], variables: &Known) -> Result<Value, String> {
     let mut operations = Vec::with_capacity(definitions.len());
     for definition in definitions {
         let mut operation = Map::new();
@@ -134,10 +146,7 @@ fn operations(
 }
 
 /// The value that a patch adds.
-fn value(
-    patch: &JsonPatchDefinition,
-    variables: &BTreeMap<String, Value>,
-) -> Result<Value, String> {
+fn value(patch: &JsonPatchDefinition, variables: &Known) -> Result<Value, String> {
     let failed = |error: &str| format!("failed to calculate value: {error}");
     let source = match (&patch.value, &patch.value_from) {
         (None, None) => return Err(failed("neither .value nor .valueFrom are set")),
@@ -152,7 +161,7 @@ fn value(
         ("", template) => render(template, variables)
             .map_err(|error| format!("failed to calculate value for template: {error}")),
         (variable, "") => {
-            variable_value(variables, variable).map_err(|error| failed(&error.to_string()))
+            variable_value(&variables.by_name, variable).map_err(|error| failed(&error.to_string()))
         }
         _ => Err(failed(
             ".valueFrom is set, but both .valueFrom.variable and .valueFrom.template are set",
@@ -160,16 +169,33 @@ fn value(
     }
 }
 
+/// Templates that are kept; when there are more, all are parsed anew.
+const PARSED_MAX: usize = 1_000;
+
+/// Parsed templates by their text, shared by all Clusters. Read and written by every expression of
+/// a patch, locked for a look.
+static PARSED: LazyLock<Mutex<HashMap<String, Arc<Template>>>> = LazyLock::new(Mutex::default);
+
+fn parsed(text: &str) -> Result<Arc<Template>, String> {
+    if let Some(known) = PARSED.lock().get(text) {
+        return Ok(known.clone());
+    }
+    let template = Arc::new(Template::parse("tpl", text)?);
+    let mut all = PARSED.lock();
+    if all.len() >= PARSED_MAX {
+        all.clear();
+    }
+    all.insert(text.to_owned(), template.clone());
+    Ok(template)
+}
+
 /// What a template renders to, read as YAML.
-fn render(template: &str, variables: &BTreeMap<String, Value>) -> Result<Value, String> {
-    let quoted = quote(template);
-    let parsed = Template::parse("tpl", template)
-        .map_err(|error| format!("failed to parse template: {quoted}: {error}"))?;
-    let data: Map<String, Value> =
-        variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+fn render(template: &str, variables: &Known) -> Result<Value, String> {
+    let parsed = parsed(template)
+        .map_err(|error| format!("failed to parse template: {}: {error}", quote(template)))?;
     let rendered = parsed
-        .execute(&Value::Object(data))
-        .map_err(|error| format!("failed to render template: {quoted}: {error}"))?;
+        .execute(&variables.data)
+        .map_err(|error| format!("failed to render template: {}: {error}", quote(template)))?;
     let document = yaml::parse(&rendered).map_err(|error| {
         let rendered = quote(&rendered);
         format!(

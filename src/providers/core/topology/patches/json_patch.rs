@@ -9,6 +9,10 @@ use crate::machinery::status::quote;
 
 /// Most operations of one patch.
 const OPERATIONS_MAX: usize = 10_000;
+/// Most values and bytes of texts that the copies of one patch make.
+const COPIED_MAX: usize = 4 << 20;
+/// Most levels of a patched object; documents have no more.
+const DEPTH_MAX: usize = 120;
 const MISSING: &str = "missing value";
 
 /// What a patch makes of an object; `None` if the patch is empty.
@@ -22,8 +26,14 @@ pub(super) fn apply(object: &Value, patch: &GeneratedPatch) -> Result<Option<Val
                 return Ok(None);
             }
             let mut patched = object.clone();
+            let mut copied = 0;
             for operation in &operations {
-                run(&mut patched, operation).map_err(|error| failed("applying", error))?;
+                run(&mut patched, operation, &mut copied)
+                    .map_err(|error| failed("applying", error))?;
+            }
+            if is_deeper(&patched, DEPTH_MAX) {
+                let error = format!("the object is nested deeper than {DEPTH_MAX} levels");
+                return Err(failed("applying", error));
             }
             Ok(Some(patched))
         }
@@ -77,7 +87,8 @@ fn check(operation: &Value) -> Result<(), String> {
     if operation["path"].is_string() { Ok(()) } else { Err(missing("path", "")) }
 }
 
-fn run(object: &mut Value, operation: &Value) -> Result<(), String> {
+/// Runs one operation; `copied` counts what copies have made.
+fn run(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), String> {
     let text = |field: &str| operation[field].as_str().unwrap_or_default();
     let path = text("path");
     let value = &operation["value"];
@@ -100,7 +111,7 @@ fn run(object: &mut Value, operation: &Value) -> Result<(), String> {
             })?;
             insert(at, moved).map_err(|e| format!("error in move for path: '{path}': {e}"))
         }
-        _ => copy(object, text("from"), path),
+        _ => copy(object, text("from"), path, copied),
     }
 }
 
@@ -153,20 +164,46 @@ fn test(object: &mut Value, path: &str, wanted: &Value) -> Result<(), String> {
     if held == *wanted { Ok(()) } else { Err(failed()) }
 }
 
-fn copy(object: &mut Value, from: &str, path: &str) -> Result<(), String> {
+fn copy(object: &mut Value, from: &str, path: &str, copied: &mut usize) -> Result<(), String> {
     let mut at = find(object, from).ok_or_else(|| {
         format!("copy operation does not apply: doc is missing from path: \"{from}\": {MISSING}")
     })?;
     let key = at.key.clone();
     let failed = |error: String| format!("error in copy for from: '{from}': {error}");
     let held = at.held().map_err(failed)?;
-    let value = held
-        .ok_or_else(|| failed(format!("unable to get nonexistent key: {key}: {MISSING}")))?
-        .clone();
+    let held =
+        held.ok_or_else(|| failed(format!("unable to get nonexistent key: {key}: {MISSING}")))?;
+    *copied += size(held);
+    if *copied > COPIED_MAX {
+        return Err(format!(
+            "Unable to complete the copy, the accumulated size increase of copy is {copied}, \
+             exceeding the limit {COPIED_MAX}"
+        ));
+    }
+    let value = held.clone();
     let at = find(object, path).ok_or_else(|| {
         format!("copy operation does not apply: doc is missing destination path: {path}: {MISSING}")
     })?;
     insert(at, value).map_err(|error| format!("error while adding value during copy: {error}"))
+}
+
+/// Whether a value has more levels.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(list) => levels == 0 || list.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper(item, levels - 1)),
+        _ => false,
+    }
+}
+
+/// Values in a value, and bytes of their texts.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(size).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }
 
 /// A member: what holds it and its key there.

@@ -249,6 +249,27 @@ fn patches_that_do_not_apply_say_why() {
 }
 
 #[test]
+fn patches_that_would_grow_without_end_are_refused() {
+    let apply = |operations: Value| {
+        let patch = operations.to_string().into_bytes();
+        let patch = GeneratedPatch { uid: String::new(), patch_type: PatchType::Json, patch };
+        super::json_patch::apply(&json!({"spec": {"a": "b"}}), &patch).map(drop)
+    };
+    let copies =
+        ["/spec/x", "/spec/y"].map(|path| json!({"op": "copy", "from": "/spec", "path": path}));
+    let error = apply(copies.iter().cycle().take(60).cloned().collect()).unwrap_err();
+    assert!(error.contains("accumulated size increase of copy"), "{error}");
+    let deeper = [
+        json!({"op": "add", "path": "/t", "value": {}}),
+        json!({"op": "move", "from": "/spec", "path": "/t/d"}),
+        json!({"op": "move", "from": "/t", "path": "/spec"}),
+    ];
+    let error = apply(deeper.iter().cycle().take(600).cloned().collect()).unwrap_err();
+    assert!(error.contains("nested deeper than 120 levels"), "{error}");
+    assert_eq!(apply(deeper.iter().cycle().take(60).cloned().collect()), Ok(()));
+}
+
+#[test]
 fn control_planes_keep_what_the_topology_computes() {
     let operations = json!([
         {"op": "add", "path": "/spec/template/spec/version", "value": "v9"},

@@ -4,7 +4,7 @@
 const LENGTH_MAX: usize = 64;
 
 /// The name that differs least from what was typed, if it differs little.
-pub(super) fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+pub fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let limit = (typed.chars().count() / 3).clamp(1, 3);
     names
         .into_iter()

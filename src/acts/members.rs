@@ -3,31 +3,30 @@
 
 use serde_json::{Value, json};
 
-use super::connection::request_failed;
-use super::error::{CliError, Exit};
-use super::resources::{Kind, Served};
+use super::error::{Exit, Failure};
+use super::kinds::{Kind, Served};
 use super::wait::Awaited;
 use crate::client::Client;
 use crate::describe::Reference;
 
 /// A cluster as a command changes it.
-pub(super) struct Members {
-    pub(super) cluster_kind: Kind,
-    pub(super) cluster: Value,
-    pub(super) control_plane: Option<(Kind, Value)>,
-    pub(super) deployment_kind: Kind,
-    pub(super) deployments: Vec<Value>,
-    pub(super) namespace: String,
+pub(crate) struct Members {
+    pub(crate) cluster_kind: Kind,
+    pub(crate) cluster: Value,
+    pub(crate) control_plane: Option<(Kind, Value)>,
+    pub(crate) deployment_kind: Kind,
+    pub(crate) deployments: Vec<Value>,
+    pub(crate) namespace: String,
 }
 
 impl Members {
     /// Reads them.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         client: &Client,
         served: &Served,
         namespace: &str,
         name: &str,
-    ) -> Result<Self, CliError> {
+    ) -> Result<Self, Failure> {
         let cluster_kind = served.find("clusters.cluster.x-k8s.io")?.clone();
         let cluster = cluster_kind.require(client, namespace, name).await?;
         let deployment_kind = served.find("machinedeployments.cluster.x-k8s.io")?.clone();
@@ -46,12 +45,12 @@ impl Members {
     }
 
     /// Whether a ClusterClass decides about control plane and MachineDeployments.
-    pub(super) fn has_topology(&self) -> bool {
+    pub(crate) fn has_topology(&self) -> bool {
         self.cluster["spec"]["topology"].is_object()
     }
 
     /// Name of the cluster.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         name(&self.cluster)
     }
 
@@ -59,10 +58,10 @@ impl Members {
     ///
     /// # Errors
     /// `E030` if the cluster has none.
-    pub(super) fn control_plane(&self) -> Result<&(Kind, Value), CliError> {
+    pub(crate) fn control_plane(&self) -> Result<&(Kind, Value), Failure> {
         self.control_plane.as_ref().ok_or_else(|| {
             let message = format!("cluster {:?} has no control plane", self.name());
-            CliError::new("E030", Exit::NotFound, message)
+            Failure::new("E030", Exit::NotFound, message)
         })
     }
 
@@ -70,7 +69,7 @@ impl Members {
     ///
     /// # Errors
     /// `E030` if there is none, `E002` if it is not clear which one is meant.
-    pub(super) fn deployment(&self, wanted: Option<&str>) -> Result<&Value, CliError> {
+    pub(crate) fn deployment(&self, wanted: Option<&str>) -> Result<&Value, Failure> {
         let is_wanted = |deployment: &&Value| {
             let topology_name =
                 &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
@@ -82,17 +81,17 @@ impl Members {
             ([one], _) => Ok(one),
             ([], None) => {
                 let message = format!("cluster {:?} has no MachineDeployment", self.name());
-                Err(CliError::new("E030", Exit::NotFound, message))
+                Err(Failure::new("E030", Exit::NotFound, message))
             }
             ([], Some(wanted)) => {
                 let message =
                     format!("cluster {:?} has no MachineDeployment {wanted:?}", self.name());
-                Err(CliError::new("E030", Exit::NotFound, message)
+                Err(Failure::new("E030", Exit::NotFound, message)
                     .note(format!("it has {}", names())))
             }
             ([..], _) => {
                 let message = format!("cluster {:?} has several MachineDeployments", self.name());
-                Err(CliError::new("E002", Exit::Usage, message)
+                Err(Failure::new("E002", Exit::Usage, message)
                     .note(names())
                     .hint("--md NAME                    says which one"))
             }
@@ -100,26 +99,26 @@ impl Members {
     }
 
     /// Patches an object, or its entry in the topology; answers the object that will follow.
-    pub(super) async fn patch(
+    pub(crate) async fn patch(
         &self,
         client: &Client,
         kind: &Kind,
         object: &Value,
         patch: Value,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), Failure> {
         let path = kind.object_path(&self.namespace, name(object));
         client.merge_patch_json(&path, &patch).await.map(|_| ()).map_err(|error| {
-            request_failed(&format!("change {} {:?}", kind.singular, name(object)), &error)
+            Failure::request(&format!("change {} {:?}", kind.singular, name(object)), &error)
         })
     }
 
     /// Patches the Cluster's topology. Lists in it are replaced as a whole, so the patch says which
     /// version of the object it is about.
-    pub(super) async fn patch_topology(
+    pub(crate) async fn patch_topology(
         &self,
         client: &Client,
         topology: Value,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), Failure> {
         let patch = json!({
             "metadata": {"resourceVersion": self.cluster["metadata"]["resourceVersion"]},
             "spec": {"topology": topology},
@@ -128,7 +127,7 @@ impl Members {
     }
 
     /// `spec.topology.workers` with another number of replicas for the entry of a MachineDeployment.
-    pub(super) fn workers_with(&self, deployment: &Value, replicas: u32) -> Value {
+    pub(crate) fn workers_with(&self, deployment: &Value, replicas: u32) -> Value {
         let entry = &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
         let mut list = self.cluster["spec"]["topology"]["workers"]["machineDeployments"].clone();
         for item in list.as_array_mut().into_iter().flatten() {
@@ -139,8 +138,29 @@ impl Members {
         json!({"machineDeployments": list})
     }
 
+    /// Machines that control plane or MachineDeployments have now.
+    pub(crate) async fn machines(
+        &self,
+        client: &Client,
+        served: &Served,
+        of: &[(&Kind, &Value)],
+    ) -> Result<Vec<Awaited>, Failure> {
+        let kind = served.find("machines.cluster.x-k8s.io")?;
+        let selector = format!("cluster.x-k8s.io/cluster-name={}", self.name());
+        let machines = kind.list(client, &self.namespace, &selector).await?;
+        let belongs = |machine: &&Value| {
+            let labels = &machine["metadata"]["labels"];
+            let deployment = &labels["cluster.x-k8s.io/deployment-name"];
+            of.iter().any(|(kind, owner)| match **kind == self.deployment_kind {
+                true => deployment == name(owner),
+                false => labels.get("cluster.x-k8s.io/control-plane").is_some(),
+            })
+        };
+        Ok(machines.iter().filter(belongs).map(|machine| self.awaited(kind, machine)).collect())
+    }
+
     /// An object of the cluster, to be waited for.
-    pub(super) fn awaited(&self, kind: &Kind, object: &Value) -> Awaited {
+    pub(crate) fn awaited(&self, kind: &Kind, object: &Value) -> Awaited {
         Awaited {
             kind: kind.clone(),
             namespace: self.namespace.clone(),
@@ -150,12 +170,12 @@ impl Members {
 }
 
 /// Name of an object.
-pub(super) fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 /// Whether all replicas of an object are there, ready and of the latest template; if not, what is.
-pub(super) fn is_settled(object: Option<&Value>) -> Result<(), String> {
+pub(crate) fn is_settled(object: Option<&Value>) -> Result<(), String> {
     let Some(object) = object else { return Err("it does not exist".to_owned()) };
     let (spec, status) = (&object["spec"], &object["status"]);
     let desired = spec["replicas"].as_i64().unwrap_or(1);

@@ -3,25 +3,24 @@
 use kube::core::ApiResource;
 use serde_json::Value;
 
-use super::connection::request_failed;
-use super::error::{CliError, Exit};
-use super::suggest::near;
+use super::error::{Exit, Failure};
 use crate::client::{Client, ObjectKey};
+use crate::machinery::nearest::near;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// A served kind, in its preferred version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    pub(super) resource: ApiResource,
-    pub(super) singular: String,
-    pub(super) short: Vec<String>,
-    pub(super) namespaced: bool,
+pub(crate) struct Kind {
+    pub(crate) resource: ApiResource,
+    pub(crate) singular: String,
+    pub(crate) short: Vec<String>,
+    pub(crate) namespaced: bool,
 }
 
 impl Kind {
     /// Path of the objects of a namespace, of all if it is empty.
-    pub(super) fn path(&self, namespace: &str) -> String {
+    pub(crate) fn path(&self, namespace: &str) -> String {
         let root = match self.resource.group.as_str() {
             "" => format!("/api/{}", self.resource.version),
             group => format!("/apis/{group}/{}", self.resource.version),
@@ -36,13 +35,13 @@ impl Kind {
     }
 
     /// Path of an object.
-    pub(super) fn object_path(&self, namespace: &str, name: &str) -> String {
+    pub(crate) fn object_path(&self, namespace: &str, name: &str) -> String {
         format!("{}/{}", self.path(namespace), encoded(name))
     }
 
     /// The singular, with the group unless the kind is built in or of Cluster API: every command
     /// takes it.
-    pub(super) fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         match self.resource.group.as_str() {
             group if group.is_empty() || group.ends_with("cluster.x-k8s.io") => {
                 self.singular.clone()
@@ -52,25 +51,26 @@ impl Kind {
     }
 
     /// Reads an object of a namespace.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         client: &Client,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, CliError> {
+    ) -> Result<Option<Value>, Failure> {
         let namespace = if self.namespaced { namespace } else { "" };
         let key = ObjectKey::new(namespace, name);
         let object = client.get_dynamic(&self.resource, &key).await;
-        object.map_err(|error| request_failed(&format!("read {} {name:?}", self.singular), &error))
+        object
+            .map_err(|error| Failure::request(&format!("read {} {name:?}", self.singular), &error))
     }
 
     /// Reads an object that must exist; an error names the nearest names.
-    pub(super) async fn require(
+    pub(crate) async fn require(
         &self,
         client: &Client,
         namespace: &str,
         name: &str,
-    ) -> Result<Value, CliError> {
+    ) -> Result<Value, Failure> {
         match self.get(client, namespace, name).await? {
             Some(object) => Ok(object),
             None => Err(self.not_found(client, namespace, name).await),
@@ -78,19 +78,19 @@ impl Kind {
     }
 
     /// All objects of a namespace (all if empty) with a selector (all if empty).
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         client: &Client,
         namespace: &str,
         selector: &str,
-    ) -> Result<Vec<Value>, CliError> {
+    ) -> Result<Vec<Value>, Failure> {
         let query = match selector {
             "" => String::new(),
             selector => format!("?labelSelector={}", encoded(selector)),
         };
         let list = client.get_json(&format!("{}{query}", self.path(namespace))).await;
         let what = format!("list {}", self.resource.plural);
-        let mut list = list.map_err(|error| request_failed(&what, &error))?;
+        let mut list = list.map_err(|error| Failure::request(&what, &error))?;
         let items = match list["items"].take() {
             Value::Array(items) => items,
             _ => Vec::new(),
@@ -99,7 +99,7 @@ impl Kind {
     }
 
     /// The object with apiVersion and kind, which items of lists may lack.
-    pub(super) fn typed(&self, mut object: Value) -> Value {
+    pub(crate) fn typed(&self, mut object: Value) -> Value {
         if let Some(fields) = object.as_object_mut() {
             for (field, value) in
                 [("kind", &self.resource.kind), ("apiVersion", &self.resource.api_version)]
@@ -111,13 +111,13 @@ impl Kind {
     }
 
     /// Says that an object does not exist, with the nearest names of those that do.
-    pub(super) async fn not_found(&self, client: &Client, namespace: &str, name: &str) -> CliError {
+    pub(crate) async fn not_found(&self, client: &Client, namespace: &str, name: &str) -> Failure {
         let (singular, place) = match self.namespaced {
             true => (&self.singular, format!(" in namespace {namespace:?}")),
             false => (&self.singular, String::new()),
         };
         let error =
-            CliError::new("E030", Exit::NotFound, format!("{singular} {name:?} not found{place}"));
+            Failure::new("E030", Exit::NotFound, format!("{singular} {name:?} not found{place}"));
         let all = self.list(client, "", "").await.unwrap_or_default();
         let text = |object: &Value, field: &str| {
             object["metadata"][field].as_str().unwrap_or_default().to_owned()
@@ -138,24 +138,24 @@ impl Kind {
 }
 
 /// Text for a path or a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     crate::client::percent_encode(text).into_owned()
 }
 
 /// Everything that a server serves.
-pub(super) struct Served {
+pub(crate) struct Served {
     kinds: Vec<Kind>,
 }
 
 impl Served {
     /// Asks the server: two requests.
-    pub(super) async fn discover(client: &Client) -> Result<Self, CliError> {
+    pub(crate) async fn discover(client: &Client) -> Result<Self, Failure> {
         let mut kinds = Vec::new();
         for path in ["/api", "/apis"] {
             let list = client
                 .get_json_as(path, AGGREGATED)
                 .await
-                .map_err(|error| request_failed("discover the served kinds", &error))?;
+                .map_err(|error| Failure::request("discover the served kinds", &error))?;
             for group in list["items"].as_array().into_iter().flatten() {
                 kinds_of(group, &mut kinds);
             }
@@ -163,9 +163,14 @@ impl Served {
         Ok(Self { kinds })
     }
 
+    /// All kinds, in the server's order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
+    }
+
     /// A kind by its plural, singular, short name or kind, with or without its group. Kinds of
     /// Cluster API come before others of the same name.
-    pub(super) fn find(&self, word: &str) -> Result<&Kind, CliError> {
+    pub(crate) fn find(&self, word: &str) -> Result<&Kind, Failure> {
         let word = word.to_ascii_lowercase();
         let (bare, group) = word.split_once('.').unwrap_or((&word, ""));
         let fits = |kind: &&Kind| {
@@ -185,9 +190,9 @@ impl Served {
         found.min_by_key(rank).ok_or_else(|| self.unknown(&word))
     }
 
-    fn unknown(&self, word: &str) -> CliError {
+    fn unknown(&self, word: &str) -> Failure {
         let message = format!("the server has no kind {word:?}");
-        let error = CliError::new("E032", Exit::NotFound, message);
+        let error = Failure::new("E032", Exit::NotFound, message);
         let names = self
             .kinds
             .iter()
@@ -199,12 +204,12 @@ impl Served {
     }
 
     /// A kind and a name from `KIND/NAME`.
-    pub(super) fn object<'a>(&self, typed: &'a str) -> Result<(&Kind, &'a str), CliError> {
+    pub(crate) fn object<'a>(&self, typed: &'a str) -> Result<(&Kind, &'a str), Failure> {
         match typed.split_once('/') {
             Some((kind, name)) if !kind.is_empty() && !name.is_empty() && !name.contains('/') => {
                 Ok((self.find(kind)?, name))
             }
-            _ => Err(CliError::new(
+            _ => Err(Failure::new(
                 "E002",
                 Exit::Usage,
                 format!("expected KIND/NAME, e.g. machine/demo-cp-x7k2p, but got {typed:?}"),
