@@ -38,7 +38,7 @@ pub(super) fn app(scenario: Scenario, theme: Theme) -> App {
     let start: Timestamp = NOW.parse().unwrap();
     let mut head = Head {
         url: "https://127.0.0.1:6443".into(),
-        kubeconfig: "/home/ada/.capim/kubeconfig".into(),
+        kubeconfig: "~/.local/state/capim/config".into(),
         ..Head::default()
     };
     if scenario == Scenario::Disconnected {
