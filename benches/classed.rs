@@ -16,13 +16,14 @@ use std::time::Duration;
 use capim::api::core::{Cluster, Machine, MachineDeployment};
 use capim::api::topology::ClusterClass;
 use capim::client::ObjectKey;
-use capim::clock::{Clock, Seed};
+use capim::clock::Clock;
 use capim::contract::conditions;
-use capim::playground::{Config, Manifest, Playground, apply_manifests, parse_manifests};
+use capim::playground::{Manifest, Playground, apply_manifests, parse_manifests};
 use capim::runtime::Informer;
 use serde_json::{Value, json};
 use usage::{Usage, rounded};
 
+mod playground;
 mod usage;
 
 #[global_allocator]
@@ -36,28 +37,7 @@ const CLASS: &str = include_str!("../assets/classes/instant.yaml");
 const COUNTERS: [&str; 2] = ["capim_topology_applies_total", "capim_topology_dry_runs_total"];
 
 fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let sizes: Vec<usize> =
-        arguments.iter().map(|size| size.parse().expect("sizes are numbers")).collect();
-    match sizes.as_slice() {
-        [] => run_apart(1000),
-        [size] => {
-            capim::playground::raise_file_limit();
-            let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime starts");
-            println!("{}", runtime.block_on(run(*size)));
-        }
-        sizes => sizes.iter().for_each(|size| run_apart(*size)),
-    }
-}
-
-fn run_apart(size: usize) {
-    let program = std::env::current_exe().expect("a process knows its own path");
-    let status = std::process::Command::new(program)
-        .arg(size.to_string())
-        .status()
-        .expect("the bench runs itself");
-    assert!(status.success(), "size {size} failed");
+    playground::run_sizes(&[1000], run);
 }
 
 struct Bench {
@@ -71,10 +51,7 @@ struct Bench {
 
 async fn run(size: usize) -> Value {
     let clock = Clock::wall();
-    let config =
-        Config { workload_ports: 20_000..=32_000, seed: Seed(42), ..Config::new(clock.clone()) };
-    let playground = Playground::start(config).await.expect("the playground starts");
-    playground.manager().started().await;
+    let playground = playground::start(&clock).await;
     let manager = playground.manager();
     let (clusters, deployments) = (manager.informer(), manager.informer());
     let machines = manager.informer();

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use capim::apiserver::Counts;
 use capim::client::ObjectKey;
-use capim::clock::{Clock, Seed};
+use capim::clock::Clock;
+use capim::playground::Playground;
 use capim::playground::sample::{SampleCluster, Startup};
-use capim::playground::{Config, Playground};
 use serde_json::{Value, json};
 use usage::{Usage, rounded};
 
+mod playground;
 mod usage;
 
 #[global_allocator]
@@ -26,36 +27,12 @@ const LIMIT: Duration = Duration::from_secs(600);
 const IDLE: Duration = Duration::from_secs(10);
 
 fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let sizes: Vec<usize> =
-        arguments.iter().map(|size| size.parse().expect("sizes are numbers")).collect();
-    match sizes.as_slice() {
-        [] => [100, 1000].iter().for_each(|size| run_apart(*size)),
-        [size] => {
-            capim::playground::raise_file_limit();
-            let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime starts");
-            println!("{}", runtime.block_on(provision(*size)));
-        }
-        sizes => sizes.iter().for_each(|size| run_apart(*size)),
-    }
-}
-
-fn run_apart(size: usize) {
-    let program = std::env::current_exe().expect("a process knows its own path");
-    let status = std::process::Command::new(program)
-        .arg(size.to_string())
-        .status()
-        .expect("the bench runs itself");
-    assert!(status.success(), "size {size} failed");
+    playground::run_sizes(&[100, 1000], provision);
 }
 
 async fn provision(size: usize) -> Value {
     let clock = Clock::wall();
-    let config =
-        Config { workload_ports: 20_000..=32_000, seed: Seed(42), ..Config::new(clock.clone()) };
-    let playground = Playground::start(config).await.expect("the playground starts");
-    playground.manager().started().await;
+    let playground = playground::start(&clock).await;
     let at_start = Usage::now(&clock);
     for number in 1..=size {
         create(&playground, number).await;

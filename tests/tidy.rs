@@ -257,6 +257,37 @@ fn forbidden_names_are_not_used() {
     assert_none("a name that says nothing", named.collect());
 }
 
+/// Every error code that the sources have is explained, listed in the documents, and produced by an
+/// end-to-end test that compares what is printed.
+#[test]
+fn error_codes_are_explained_documented_and_produced() {
+    let codes = |text: &str, before: &str, after: &str| -> BTreeSet<String> {
+        let places = text.match_indices(before).map(|(at, _)| &text[at + before.len()..]);
+        let code = |rest: &str| {
+            let code = rest.get(..4)?;
+            let is_code = code.starts_with(['E', 'W'])
+                && code[1..].bytes().all(|byte| byte.is_ascii_digit())
+                && rest[4..].starts_with(after);
+            is_code.then(|| code.to_owned())
+        };
+        places.filter_map(code).collect()
+    };
+    let catalogue = fs::read_to_string(root().join("src/cli/codes.rs")).unwrap();
+    let explained = codes(catalogue.split("#[cfg(test)]").next().unwrap(), "\"", "\"");
+    let own = sources().into_iter().filter(|source| source.path != "src/cli/codes.rs");
+    let used: BTreeSet<String> =
+        own.flat_map(|source| codes(without_tests(&source.text), "\"", "\"")).collect();
+    assert_eq!(used, explained, "codes of the sources, and those that are explained");
+    let page = fs::read_to_string(root().join("docs/commands.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| E"));
+    let documented: BTreeSet<String> = rows.flat_map(|row| codes(row, " ", "")).collect();
+    assert_eq!(documented, explained, "codes of docs/commands.md");
+    let tests = fs::read_dir(root().join("tests/e2e")).unwrap().flatten();
+    let tests = tests.filter_map(|file| fs::read_to_string(file.path()).ok());
+    let produced: BTreeSet<String> = tests.flat_map(|text| codes(&text, "error[", "]")).collect();
+    assert_eq!(produced, explained, "codes of tests/e2e");
+}
+
 /// `docs/conformance.md` names a test for every spec, and the tests exist.
 #[test]
 fn conformance_tests_exist() {

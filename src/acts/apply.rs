@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use kube::core::ApiResource;
 use serde_json::Value;
 
-use super::manifests::Manifest;
+use super::error::Place;
+use super::manifests::{About, Manifest};
 use crate::client::{Client, ClientError};
 use crate::machinery::gvk::split_api_version;
 
@@ -25,9 +26,11 @@ pub enum ApplyError {
         kind: String,
         /// apiVersion.
         api_version: String,
+        /// Where it is written.
+        place: Option<Box<Place>>,
     },
     /// The API refused an object.
-    #[error("{file}, document {document}: {kind} {name:?}: {source}")]
+    #[error("{file}, document {document}: {kind} {name:?}: {}", told(source))]
     Refused {
         /// File.
         file: String,
@@ -37,12 +40,24 @@ pub enum ApplyError {
         kind: String,
         /// Object name.
         name: String,
+        /// Where the field is written that is refused.
+        place: Option<Box<Place>>,
         /// Cause.
         source: ClientError,
     },
     /// Discovery failed.
     #[error("failed to discover the served kinds: {0}")]
     Discovery(#[source] ClientError),
+}
+
+impl ApplyError {
+    /// Where in a file it is.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::NoMatch { place, .. } | Self::Refused { place, .. } => place.as_deref(),
+            Self::Discovery(_) => None,
+        }
+    }
 }
 
 /// Every served kind by apiVersion and kind: its resource, and whether it is namespaced.
@@ -147,6 +162,7 @@ impl Applier {
             document: manifest.document,
             kind: kind.to_owned(),
             api_version: api_version.to_owned(),
+            place: manifest.place(["kind"], About::Value).map(Box::new),
         })?;
         Ok((manifest, resource, with_namespace(&manifest.object, *namespaced, namespace)))
     }
@@ -210,10 +226,65 @@ fn refused(manifest: &Manifest, source: ClientError) -> ApplyError {
         document: manifest.document,
         kind: text(&manifest.object, "kind").to_owned(),
         name: manifest.object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        place: refused_field(manifest, &source).map(Box::new),
         source,
     }
 }
 
+/// What the server said, without what it leaves open.
+fn told(error: &ClientError) -> String {
+    error.reason().trim_end_matches([':', ' ']).to_owned()
+}
+
+/// Where the field is that the server refuses: the one that it names as a cause, or else in its
+/// message.
+fn refused_field(manifest: &Manifest, error: &ClientError) -> Option<Place> {
+    let ClientError::Status(status) = error else { return None };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let named = causes.map(|cause| cause.field.as_str()).filter(|field| !field.is_empty());
+    let fields: Vec<&str> = match named.clone().next() {
+        Some(_) => named.collect(),
+        None => field_paths(&status.message).collect(),
+    };
+    let is_unknown =
+        ["not declared in schema", "unknown field"].iter().any(|it| status.message.contains(it));
+    manifest.place(fields, if is_unknown { About::Name } else { About::Value })
+}
+
+/// What looks like the path of a field in a message: `.spec.a: not declared`, `data: Invalid value`,
+/// `unknown field "spec.b"`.
+fn field_paths(message: &str) -> impl Iterator<Item = &str> {
+    message.split_whitespace().filter_map(|word| {
+        let path = word.trim_matches(['"', '(', ')', ',', ';']);
+        let path = path.strip_suffix(':').unwrap_or(path).trim_matches('"');
+        let looks = path.trim_start_matches('.').starts_with(|c: char| c.is_ascii_lowercase())
+            && !path.contains("://")
+            && (path.contains(['.', '[']) || word.ends_with(':'));
+        looks.then_some(path)
+    })
+}
+
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_from_messages() {
+        let paths = |message| field_paths(message).collect::<Vec<_>>();
+        assert_eq!(
+            paths(
+                "failed to create typed patch object (default/a; v1, Kind=B): .spec.x: field not declared in schema"
+            ),
+            [".spec.x"]
+        );
+        assert_eq!(paths("Cluster \"a\" is invalid: data: Invalid value"), ["invalid", "data"]);
+        assert_eq!(
+            paths("strict decoding error: unknown field \"spec.b[0].c\""),
+            ["error", "spec.b[0].c"]
+        );
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::{Exit, Failure};
 use super::kinds::{Kind, Served};
-use super::members::{Members, is_settled, name};
+use super::members::{Members, is_of_topology, is_settled, name};
 use super::wait::Awaited;
 use crate::client::Client;
 
@@ -158,18 +158,13 @@ impl Members {
             let (before, after) = (number(present(object)), count.after(present(object)));
             changes.push(Resized { kind: &self.deployment_kind, object, before, after });
         }
-        if self.has_topology() {
-            let mut topology = json!({});
-            for change in &changes {
-                if *change.kind == self.deployment_kind {
-                    topology["workers"] = self.workers_with(change.object, change.after);
-                } else {
-                    topology["controlPlane"] = json!({"replicas": change.after});
-                }
-            }
-            self.patch_topology(client, topology).await?;
-        } else {
-            for change in &changes {
+        for change in &changes {
+            if *change.kind == self.deployment_kind && is_of_topology(change.object) {
+                self.scale_in_topology(client, change.object, change.after).await?;
+            } else if *change.kind != self.deployment_kind && self.has_topology() {
+                let topology = json!({"controlPlane": {"replicas": change.after}});
+                self.patch_topology(client, topology).await?;
+            } else {
                 let patch = json!({"spec": {"replicas": change.after}});
                 self.patch(client, change.kind, change.object, patch).await?;
             }
@@ -266,6 +261,12 @@ pub(crate) async fn restart(
     objects: &[(&Kind, &Value)],
     now: Timestamp,
 ) -> Result<(), Failure> {
+    if is_paused(&members.cluster) {
+        let message = format!("cluster {:?} is paused", members.name());
+        return Err(Failure::new("E033", Exit::Conflict, message)
+            .note("nothing of a paused cluster is reconciled")
+            .hint(format!("capim resume {}", members.name())));
+    }
     for (kind, object) in objects {
         refuse_restart(kind, object, now)?;
     }
@@ -277,13 +278,17 @@ pub(crate) async fn restart(
     Ok(())
 }
 
+/// By its annotation, or by its own field as Clusters and MachineDeployments have one.
+fn is_paused(object: &Value) -> bool {
+    let annotations = &object["metadata"]["annotations"];
+    annotations.get("cluster.x-k8s.io/paused").is_some()
+        || object["spec"]["paused"].as_bool() == Some(true)
+}
+
 /// A paused object would not follow, and a time in the future was meant by somebody.
 fn refuse_restart(kind: &Kind, object: &Value, now: Timestamp) -> Result<(), Failure> {
     let what = format!("{} {:?}", kind.singular, name(object));
-    let annotations = &object["metadata"]["annotations"];
-    if annotations.get("cluster.x-k8s.io/paused").is_some()
-        || object["spec"]["paused"].as_bool() == Some(true)
-    {
+    if is_paused(object) {
         return Err(Failure::new("E033", Exit::Conflict, format!("{what} is paused"))
             .hint(format!("capim resume {}/{}", kind.singular, name(object))));
     }
@@ -338,7 +343,12 @@ fn pause_patch(kind: &str, group: &str, state: PauseState) -> Value {
         return json!({"spec": {"paused": paused}});
     }
     let value = if paused { json!("") } else { Value::Null };
-    json!({"metadata": {"annotations": {"cluster.x-k8s.io/paused": value}}})
+    let mut patch = json!({"metadata": {"annotations": {"cluster.x-k8s.io/paused": value}}});
+    // What `clusterctl alpha rollout pause` has set. (CAPI v1.14: rollout_resumer.go)
+    if (kind, group, paused) == ("MachineDeployment", "cluster.x-k8s.io", false) {
+        patch["spec"] = json!({"paused": null});
+    }
+    patch
 }
 
 #[cfg(test)]
@@ -364,6 +374,22 @@ mod tests {
         for bad in ["", "v1", "latest", "v1.37", "v1.a.0", "1.2.3.4"] {
             assert!(parse_version(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_refuses_a_restart_as_paused_is_resumed() {
+        let group = "cluster.x-k8s.io";
+        let resume = pause_patch("MachineDeployment", group, PauseState::Running);
+        assert_eq!(resume["spec"], json!({"paused": null}));
+        assert!(resume["metadata"]["annotations"]["cluster.x-k8s.io/paused"].is_null());
+        let pause = pause_patch("MachineDeployment", group, PauseState::Paused);
+        assert_eq!(pause["spec"], Value::Null, "the annotation is enough");
+        let resume = pause_patch(
+            "KubeadmControlPlane",
+            "controlplane.cluster.x-k8s.io",
+            PauseState::Running,
+        );
+        assert_eq!(resume["spec"], Value::Null, "it has no such field");
     }
 
     #[test]

@@ -31,8 +31,10 @@ pub(crate) async fn create(
 }
 
 fn manifests(name: &str, objects: Vec<Value>) -> Vec<Manifest> {
-    let wrap =
-        |(index, object)| Manifest { object, file: format!("cluster {name}"), document: index + 1 };
+    let wrap = |(index, object)| {
+        let made = Manifest::made(object, format!("cluster {name}"));
+        Manifest { document: index + 1, ..made }
+    };
     objects.into_iter().enumerate().map(wrap).collect()
 }
 

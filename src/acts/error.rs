@@ -25,6 +25,23 @@ pub enum Exit {
     Environment = 8,
 }
 
+/// A place in a file, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// File name, or `stdin`.
+    pub file: String,
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
 /// A failed act or command.
 #[derive(Debug)]
 pub struct Failure {
@@ -34,10 +51,12 @@ pub struct Failure {
     pub exit: Exit,
     /// What failed, on one line, without a trailing dot.
     pub message: String,
+    /// Where it is written, if it is in a file.
+    pub place: Option<Box<Place>>,
     /// Further lines: causes and details.
     pub notes: Vec<String>,
     /// What was probably meant.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
     /// Commands or settings that help.
     pub hints: Vec<String>,
 }
@@ -49,6 +68,7 @@ impl Failure {
             code,
             exit,
             message: message.into(),
+            place: None,
             notes: Vec::new(),
             help: None,
             hints: Vec::new(),
@@ -72,6 +92,13 @@ impl Failure {
         }
     }
 
+    /// Says where it is written.
+    #[must_use]
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place.map(Box::new);
+        self
+    }
+
     /// Adds a detail.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
@@ -82,7 +109,7 @@ impl Failure {
     /// Says what was probably meant.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 
@@ -97,6 +124,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error[{}]: {}", self.code, indented(&self.message))?;
+        if let Some(place) = &self.place {
+            write!(f, "\n  --> {}", printable(&place.to_string()))?;
+        }
         for note in &self.notes {
             write!(f, "\n  {}", indented(note))?;
         }

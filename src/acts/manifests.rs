@@ -1,11 +1,15 @@
 //! Manifests from files, directories and stdin: multi-document YAML or JSON.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::error::Place;
 use crate::client::ObjectKey;
+use crate::machinery::yaml_position::{Found, Step, find, steps};
 
 /// Largest input that is read, the limit of an API request times a thousand.
 const INPUT_BYTES_MAX: u64 = 3 << 30;
@@ -19,9 +23,68 @@ pub struct Manifest {
     pub file: String,
     /// Number of the document in its file, from 1.
     pub document: usize,
+    /// The text that it was read from; `None` for what was made here.
+    pub(super) source: Option<Source>,
+}
+
+/// The document that a manifest was read from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// All of the file.
+    text: Arc<str>,
+    /// The document in it.
+    range: Range<usize>,
+    /// Line of the file in which the document begins, from 1.
+    first_line: usize,
+    /// Which item of a List it is.
+    item: Option<usize>,
+}
+
+/// Which end of a field an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Its name: there should be no such field.
+    Name,
+    /// Its value.
+    Value,
 }
 
 impl Manifest {
+    /// An object that no file has; `file` names it in errors.
+    pub fn made(object: Value, file: impl Into<String>) -> Self {
+        Self { object, file: file.into(), document: 1, source: None }
+    }
+
+    /// Where the first of some fields that leads furthest is written, or what is written around it.
+    pub(crate) fn place<'a>(
+        &self,
+        fields: impl IntoIterator<Item = &'a str>,
+        about: About,
+    ) -> Option<Place> {
+        let source = self.source.as_ref()?;
+        let before = match source.item {
+            Some(index) => vec![Step::Field("items".to_owned()), Step::Item(index)],
+            None => Vec::new(),
+        };
+        let text = &source.text[source.range.clone()];
+        let mut best: Option<(Found, bool)> = None;
+        for field in fields {
+            let path: Vec<Step> = before.iter().cloned().chain(steps(field)).collect();
+            let Some(found) = find(text, &path) else { continue };
+            if best.as_ref().is_none_or(|(best, _)| found.depth > best.depth) {
+                best = Some((found, found.depth == path.len()));
+            }
+        }
+        let (found, is_whole) = match best {
+            Some(best) => best,
+            None => (find(text, &before)?, false),
+        };
+        let scalar = found.scalar.filter(|_| is_whole && about == About::Value);
+        let position = scalar.unwrap_or(found.key);
+        let line = source.first_line + position.line - 1;
+        Some(Place { file: self.file.clone(), line, column: position.column })
+    }
+
     /// Key of the object if it is a Cluster; `namespace` is used if it names none.
     pub fn cluster_key(&self, namespace: &str) -> Option<ObjectKey> {
         let api_version = self.object["apiVersion"].as_str()?;
@@ -52,8 +115,10 @@ pub enum ManifestError {
         file: String,
         /// Number of the document, from 1.
         document: usize,
-        /// Position and cause.
+        /// Cause.
         detail: String,
+        /// Where it is.
+        place: Option<Place>,
     },
     /// A document is YAML but not a Kubernetes object.
     #[error("{file}, document {document}: {detail}")]
@@ -64,6 +129,8 @@ pub enum ManifestError {
         document: usize,
         /// What is missing.
         detail: String,
+        /// Where the document begins.
+        place: Option<Place>,
     },
     /// A directory holds no manifest.
     #[error("{directory} holds no .yaml, .yml or .json file")]
@@ -71,6 +138,16 @@ pub enum ManifestError {
         /// Directory.
         directory: String,
     },
+}
+
+impl ManifestError {
+    /// Where in a file it is.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax { place, .. } | Self::NotAnObject { place, .. } => place.as_ref(),
+            Self::Read { .. } | Self::Empty { .. } => None,
+        }
+    }
 }
 
 /// Examples that are part of the executable, by the path they have in the source tree, so that
@@ -192,55 +269,86 @@ fn read(input: impl Read, file: &str) -> Result<String, ManifestError> {
 }
 
 fn parse(file: &str, text: &str, manifests: &mut Vec<Manifest>) -> Result<(), ManifestError> {
-    let mut line = 1;
-    for (index, source) in split_documents(text).into_iter().enumerate() {
-        let document = index + 1;
-        let first_line = line;
-        line += source.lines().count() + 1;
-        if source.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            continue;
-        }
-        let object: Value =
-            serde_saphyr::from_str(source).map_err(|error| ManifestError::Syntax {
-                file: file.to_owned(),
-                document,
-                detail: format!(
-                    "(starts at line {first_line}) {}",
-                    first_line_of(&error.to_string())
-                ),
-            })?;
-        if object.is_null() {
-            continue;
-        }
-        let mut push = |object| -> Result<(), ManifestError> {
-            let manifest = Manifest { object, file: file.to_owned(), document };
-            check(&manifest)?;
-            manifests.push(manifest);
-            Ok(())
-        };
-        match object {
-            Value::Object(mut list) if list.get("kind").and_then(Value::as_str) == Some("List") => {
-                let Some(Value::Array(items)) = list.remove("items") else { continue };
-                items.into_iter().try_for_each(&mut push)?;
-            }
-            object => push(object)?,
-        }
+    let whole: Arc<str> = text.into();
+    let (mut end, mut lines) = (0, 0);
+    for (index, range) in split_documents(text).into_iter().enumerate() {
+        lines += text[end..range.start].matches('\n').count();
+        end = range.start;
+        let source = Source { text: Arc::clone(&whole), range, first_line: lines + 1, item: None };
+        document(file, index + 1, source, manifests)?;
     }
     Ok(())
 }
 
+/// Reads one document: an object, a List of objects, or nothing.
+fn document(
+    file: &str,
+    document: usize,
+    source: Source,
+    manifests: &mut Vec<Manifest>,
+) -> Result<(), ManifestError> {
+    let text = &source.text[source.range.clone()];
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(());
+    }
+    let object: Value = serde_saphyr::from_str(text)
+        .map_err(|error| broken(file, document, source.first_line, &error))?;
+    if object.is_null() {
+        return Ok(());
+    }
+    let mut push = |object, item| -> Result<(), ManifestError> {
+        let source = Some(Source { item, ..source.clone() });
+        let manifest = Manifest { object, file: file.to_owned(), document, source };
+        check(&manifest)?;
+        manifests.push(manifest);
+        Ok(())
+    };
+    match object {
+        Value::Object(mut list) if list.get("kind").and_then(Value::as_str) == Some("List") => {
+            let Some(Value::Array(items)) = list.remove("items") else { return Ok(()) };
+            let mut items = items.into_iter().enumerate();
+            items.try_for_each(|(index, item)| push(item, Some(index)))
+        }
+        object => push(object, None),
+    }
+}
+
+/// A document that is no YAML. Lines are those of the file.
+fn broken(
+    file: &str,
+    document: usize,
+    first_line: usize,
+    error: &serde_saphyr::Error,
+) -> ManifestError {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let place = error.location().filter(|it| it.line() > 0).map(|it| Place {
+        file: file.to_owned(),
+        line: first_line + number(it.line()) - 1,
+        column: number(it.column()),
+    });
+    let text = error.to_string();
+    let text = first_line_of(&text).trim_start_matches("error: ");
+    // The place follows in lines of the file.
+    let detail = match text.split_once(": ") {
+        Some((before, cause)) if place.is_some() && before.starts_with("line ") => cause,
+        _ => text,
+    };
+    let detail = detail.to_owned();
+    ManifestError::Syntax { file: file.to_owned(), document, detail, place }
+}
+
 /// Splits at lines that start with `---`, as kubectl does.
-fn split_documents(text: &str) -> Vec<&str> {
+fn split_documents(text: &str) -> Vec<Range<usize>> {
     let mut documents = Vec::new();
     let (mut start, mut position) = (0, 0);
     for line in text.split_inclusive('\n') {
         if line.trim_end() == "---" || line.starts_with("--- ") {
-            documents.push(&text[start..position]);
+            documents.push(start..position);
             start = position + line.len();
         }
         position += line.len();
     }
-    documents.push(&text[start..]);
+    documents.push(start..text.len());
     documents
 }
 
@@ -264,6 +372,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         file: manifest.file.clone(),
         document: manifest.document,
         detail: format!("the document {missing}"),
+        place: manifest.place([], About::Name),
     })
 }
 
@@ -295,7 +404,36 @@ mod tests {
     #[test]
     fn broken_yaml_names_file_and_document() {
         let error = parsed(&format!("{OBJECT}---\na: [1\n")).unwrap_err();
-        assert!(error.starts_with("a.yaml, document 2: (starts at line 5)"), "{error}");
+        assert!(error.starts_with("a.yaml, document 2: "), "{error}");
+        let mut manifests = Vec::new();
+        let error = parse("a.yaml", &format!("{OBJECT}---\na: [1\n"), &mut manifests).unwrap_err();
+        let place = error.place().map(|place| (place.line, place.column));
+        assert!(place.is_some_and(|(line, _)| line >= 5), "{place:?}");
+    }
+
+    #[test]
+    fn fields_have_their_place_in_the_file() {
+        let text = format!(
+            "# intro\n---\n{OBJECT}data:\n  a: x\n--- # next\n{OBJECT}data: {{b: y}}\n---\nkind: List\nitems:\n- {OBJECT}"
+        );
+        let text = text.replace(
+            "- apiVersion: v1\nkind: ConfigMap\nmeta",
+            "- apiVersion: v1\n  kind: ConfigMap\n  meta",
+        );
+        let all = parsed(&text).unwrap();
+        let place = |index: usize, field: &str, about| {
+            let manifest: &Manifest = &all[index];
+            let place = manifest.place([field], about).unwrap();
+            (place.line, place.column)
+        };
+        assert_eq!(place(0, "data.a", About::Value), (7, 6));
+        assert_eq!(place(0, "data.a", About::Name), (7, 3));
+        assert_eq!(place(0, "data.z", About::Value), (6, 1));
+        assert_eq!(place(0, "metadata.name", About::Value), (5, 18));
+        assert_eq!(place(1, ".data.b", About::Value), (12, 11));
+        assert_eq!(place(2, "kind", About::Value), (17, 9));
+        assert_eq!(place(2, "nosuch", About::Value), (16, 3));
+        assert_eq!(Manifest::made(Value::Null, "x").place(["a"], About::Value), None);
     }
 
     #[test]

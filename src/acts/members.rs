@@ -71,8 +71,7 @@ impl Members {
     /// `E030` if there is none, `E002` if it is not clear which one is meant.
     pub(crate) fn deployment(&self, wanted: Option<&str>) -> Result<&Value, Failure> {
         let is_wanted = |deployment: &&Value| {
-            let topology_name =
-                &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
+            let topology_name = &deployment["metadata"]["labels"][TOPOLOGY_NAME];
             wanted.is_none_or(|wanted| name(deployment) == wanted || topology_name == wanted)
         };
         let found: Vec<&Value> = self.deployments.iter().filter(is_wanted).collect();
@@ -112,30 +111,45 @@ impl Members {
         })
     }
 
-    /// Patches the Cluster's topology. Lists in it are replaced as a whole, so the patch says which
-    /// version of the object it is about.
+    /// Patches the Cluster's topology, beside its lists.
     pub(crate) async fn patch_topology(
         &self,
         client: &Client,
         topology: Value,
     ) -> Result<(), Failure> {
-        let patch = json!({
-            "metadata": {"resourceVersion": self.cluster["metadata"]["resourceVersion"]},
-            "spec": {"topology": topology},
-        });
+        let patch = json!({"spec": {"topology": topology}});
         self.patch(client, &self.cluster_kind, &self.cluster, patch).await
     }
 
-    /// `spec.topology.workers` with another number of replicas for the entry of a MachineDeployment.
-    pub(crate) fn workers_with(&self, deployment: &Value, replicas: u32) -> Value {
-        let entry = &deployment["metadata"]["labels"]["topology.cluster.x-k8s.io/deployment-name"];
-        let mut list = self.cluster["spec"]["topology"]["workers"]["machineDeployments"].clone();
-        for item in list.as_array_mut().into_iter().flatten() {
-            if &item["name"] == entry && item.is_object() {
-                item["replicas"] = replicas.into();
+    /// Changes the number of replicas of a MachineDeployment's entry in the topology. The list that
+    /// it is in is replaced as a whole, so the patch says which version of the Cluster it is about;
+    /// as the Cluster's status changes all the time, it is tried again with the next version.
+    pub(crate) async fn scale_in_topology(
+        &self,
+        client: &Client,
+        deployment: &Value,
+        replicas: u32,
+    ) -> Result<(), Failure> {
+        let path = self.cluster_kind.object_path(&self.namespace, self.name());
+        let mut cluster = self.cluster.clone();
+        for left in (0..CONFLICTS_MAX).rev() {
+            let patch = json!({
+                "metadata": {"resourceVersion": cluster["metadata"]["resourceVersion"]},
+                "spec": {"topology": {"workers": workers_with(&cluster, deployment, replicas)}},
+            });
+            match client.merge_patch_json(&path, &patch).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_conflict() && left > 0 => {
+                    cluster =
+                        self.cluster_kind.require(client, &self.namespace, self.name()).await?;
+                }
+                Err(error) => {
+                    let what = format!("change cluster {:?}", self.name());
+                    return Err(Failure::request(&what, &error));
+                }
             }
         }
-        json!({"machineDeployments": list})
+        Ok(())
     }
 
     /// Machines that control plane or MachineDeployments have now.
@@ -167,6 +181,28 @@ impl Members {
             name: name(object).to_owned(),
         }
     }
+}
+
+/// Label of the objects of an entry of a topology.
+const TOPOLOGY_NAME: &str = "topology.cluster.x-k8s.io/deployment-name";
+/// How often a patch about a version of an object is tried.
+const CONFLICTS_MAX: u32 = 10;
+
+/// Whether a MachineDeployment follows an entry of its Cluster's topology.
+pub(crate) fn is_of_topology(deployment: &Value) -> bool {
+    deployment["metadata"]["labels"].get(TOPOLOGY_NAME).is_some()
+}
+
+/// `spec.topology.workers` with another number of replicas for the entry of a MachineDeployment.
+fn workers_with(cluster: &Value, deployment: &Value, replicas: u32) -> Value {
+    let entry = &deployment["metadata"]["labels"][TOPOLOGY_NAME];
+    let mut list = cluster["spec"]["topology"]["workers"]["machineDeployments"].clone();
+    for item in list.as_array_mut().into_iter().flatten() {
+        if &item["name"] == entry && item.is_object() {
+            item["replicas"] = replicas.into();
+        }
+    }
+    json!({"machineDeployments": list})
 }
 
 /// Name of an object.

@@ -16,7 +16,7 @@ pub use apply::{Applier, ApplyError, apply_manifests};
 pub use change::{Count, parse_control_planes, parse_version};
 pub(crate) use change::{Part, PauseState, Resize, has_version, pause, restart};
 pub(crate) use create::{create, refuse_existing};
-pub use error::{Exit, Failure};
+pub use error::{Exit, Failure, Place};
 pub(crate) use kinds::{Kind, Served, encoded};
 pub(crate) use kubeconfig::kubeconfig_of;
 pub use manifests::{Example, Manifest, ManifestError, parse_manifests, read_manifests};

@@ -16,6 +16,7 @@ pub mod drain;
 pub mod health_check;
 pub mod infrastructure;
 pub mod pools;
+pub mod replicas;
 pub mod runtime;
 pub mod strategy;
 pub mod topology;

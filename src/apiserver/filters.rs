@@ -1,8 +1,9 @@
 //! What every request passes on its way to and from [`super::route`]: request info, the bound on
 //! requests in flight, the deadline, the net under panics, compression and measurement.
 //!
-//! Requests of this process are neither counted, compressed nor measured: they come from
-//! controllers whose own queues bound them, and there are many of them in a thousand servers.
+//! Requests of this process take no place in flight, are not compressed and not in the durations of
+//! `/metrics`: they come from controllers whose own queues bound them, and there are many of them in
+//! a thousand servers. Who sends them is counted as for others, where somebody counts.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Request, Response, StatusCode};
 
+use super::clients::{self, Asked, End};
 use super::counters::{Counters, Subject};
 use super::request::{InProcess, RequestInfo};
 use super::server::ApiServer;
@@ -37,16 +39,25 @@ pub(super) async fn handle(server: &ApiServer, mut request: Request<Body>) -> Re
         return answer::not_found_page();
     };
     info.is_in_process = request.extensions_mut().remove::<InProcess>().is_some();
-    if info.is_in_process {
-        return respond(server, &info, request).await;
-    }
     let started = server.clock().elapsed();
+    let asked = Asked::since(started);
+    if info.is_in_process {
+        let response = respond(server, &info, &asked, request).await;
+        count(server, &info, &asked, response.status());
+        return response;
+    }
     let compresses = info.verb != "watch" && compress::is_accepted(request.headers());
     let audit_id = request.headers().get(AUDIT_ID).cloned();
     let mut response = match InFlight::enter(server, &info, &request) {
-        Ok(_in_flight) => respond(server, &info, request).await,
-        Err(Full) => too_many_requests(),
+        Ok(_in_flight) => respond(server, &info, &asked, request).await,
+        Err(Full) => {
+            let identity = request.extensions().get::<Identity>();
+            let user = identity.map_or("", |identity| &identity.user);
+            asked.note_client(server, request.headers(), user, &info);
+            too_many_requests()
+        }
     };
+    count(server, &info, &asked, response.status());
     if let Some(audit_id) = audit_id {
         response.headers_mut().insert(AUDIT_ID, audit_id);
     }
@@ -59,19 +70,35 @@ pub(super) async fn handle(server: &ApiServer, mut request: Request<Body>) -> Re
     if compresses { compress::response(response) } else { response }
 }
 
+/// Counts an answer as one of its client; the duration only of what has an end. Who looks at the
+/// counts does not change them.
+fn count(server: &ApiServer, info: &RequestInfo, asked: &Asked, code: StatusCode) {
+    if info.path == clients::PATH {
+        return;
+    }
+    let end = if is_long_running(info) { End::Open } else { End::Complete };
+    asked.answered(info, code.as_u16(), server.clock().elapsed(), end);
+}
+
 /// Answers in the encoding that the client prefers.
-async fn respond(server: &ApiServer, info: &RequestInfo, request: Request<Body>) -> Response<Body> {
+async fn respond(
+    server: &ApiServer,
+    info: &RequestInfo,
+    asked: &Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     let encoding = negotiate::encoding_of_others(request.headers());
-    answer::negotiated(encoding, respond_in_time(server, info, request).await).await
+    answer::negotiated(encoding, respond_in_time(server, info, asked, request).await).await
 }
 
 /// Answers within the request's deadline, whatever happens on the way.
 async fn respond_in_time(
     server: &ApiServer,
     info: &RequestInfo,
+    asked: &Asked,
     request: Request<Body>,
 ) -> Response<Body> {
-    let work = AssertUnwindSafe(route::handle(server, info, request)).catch_unwind();
+    let work = AssertUnwindSafe(route::handle(server, info, asked, request)).catch_unwind();
     let outcome = if is_long_running(info) {
         work.await
     } else {

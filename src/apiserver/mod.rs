@@ -21,6 +21,7 @@ mod body;
 mod body_budget;
 mod bootstrap;
 mod certificates;
+mod clients;
 mod compress;
 mod continuation;
 mod conversion;
@@ -63,6 +64,7 @@ mod tests;
 pub use access::{Access, AuthorizationMode};
 pub use admission::{AdmissionPlugins, ServiceRange};
 pub use authentication::{Identity, StaticToken, legacy_token};
+pub use clients::{ClientErrors, ClientLatency, ClientRequests, ClientRequestsList, VerbCounts};
 pub use counters::Counts;
 pub use profile::{Profile, ResourceSet};
 pub use request::{InProcess, RequestInfo};
@@ -71,6 +73,7 @@ pub use webhook::{HookCaller, ServiceUrl, ServiceUrls, ServiceUrlsError};
 pub use write::Template;
 
 pub(crate) use answer::{json_response, status_response};
+pub(crate) use clients::PATH as API_CLIENTS_PATH;
 #[cfg(test)]
 pub(crate) use webhook::test_server;
 pub(crate) use webhook::{HookAnswer, HookCallError, HookRequest};

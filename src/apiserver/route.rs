@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::authentication::{Identity, impersonation, openid, token_request};
 use super::authorization::Attributes;
+use super::clients::{self, Asked};
 use super::negotiate::Accepted;
 use super::profile::Resource;
 use super::request::RequestInfo;
@@ -31,6 +32,8 @@ pub(super) struct Call<'a> {
     pub(super) server: &'a ApiServer,
     pub(super) resource: Arc<Resource>,
     pub(super) info: &'a RequestInfo,
+    /// What is noted for the counts by client.
+    pub(super) asked: &'a Asked,
     pub(super) headers: &'a HeaderMap,
     /// The query as it was sent.
     pub(super) raw_query: Option<&'a str>,
@@ -89,10 +92,11 @@ impl Call<'_> {
 pub(super) async fn handle(
     server: &ApiServer,
     info: &RequestInfo,
+    asked: &Asked,
     request: Request<Body>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let identity = match admitted(server, &parts, info) {
+    let identity = match admitted(server, &parts, info, asked) {
         Ok(identity) => identity,
         Err(status) if status.code == 403 => {
             return answer::unsniffed(answer::status_response(&status));
@@ -104,17 +108,27 @@ pub(super) async fn handle(
     }
     let headers = &parts.headers;
     if let Some(review) = Review::of(info) {
-        if let Err(status) = negotiate::negotiate_whole(headers) {
-            return answer::status_response(&status);
-        }
-        let answer = reviews::respond(server, review, info, &identity, headers, body);
-        return answer.await.unwrap_or_else(|status| answer::status_response(&status));
+        let answer = match negotiate::negotiate_whole(headers) {
+            Ok(()) => reviews::respond(server, review, info, &identity, headers, body).await,
+            Err(status) => Err(status),
+        };
+        return answer.unwrap_or_else(|status| answer::status_response(&status));
     }
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let (identity, raw_query) = (&identity, parts.uri.query());
     let call = |resource| {
-        let (identity, refusal_warnings) = (&identity, Mutex::default());
-        let (raw_query, method) = (parts.uri.query(), &parts.method);
-        let is_read = matches!(*method, Method::GET | Method::HEAD);
-        Call { server, resource, info, headers, raw_query, is_read, identity, refusal_warnings }
+        let refusal_warnings = Mutex::default();
+        Call {
+            server,
+            resource,
+            info,
+            asked,
+            headers,
+            raw_query,
+            is_read,
+            identity,
+            refusal_warnings,
+        }
     };
     let pods = write::is_bindings(info).then(|| server.resolve("", "v1", "pods")).flatten();
     if let Some(resource) = pods {
@@ -126,6 +140,7 @@ pub(super) async fn handle(
     let Some(resource) = resource.or_else(unstored) else {
         return unknown(server, info);
     };
+    asked.note_resource(&resource.key);
     if let Some(objects) = resource.rules.bootstrap {
         bootstrap::ensure(server, &resource, objects);
     }
@@ -138,14 +153,19 @@ pub(super) async fn handle(
             response
         }
     };
-    if call.resource.is("", "endpoints") {
-        answer::warn(&mut response, &[ENDPOINTS_DEPRECATED.to_owned()]);
-    }
-    if let Some(warning) = &call.resource.definition.serving.deprecation {
-        answer::warn(&mut response, &[warning.to_string()]);
-    }
+    warn_of_age(&mut response, &call.resource);
     server.counters().answered(info, &call.resource, response.status().as_u16());
     response
+}
+
+/// Warns of a version that will go.
+fn warn_of_age(response: &mut Response<Body>, resource: &Resource) {
+    if resource.is("", "endpoints") {
+        answer::warn(response, &[ENDPOINTS_DEPRECATED.to_owned()]);
+    }
+    if let Some(warning) = &resource.definition.serving.deprecation {
+        answer::warn(response, &[warning.to_string()]);
+    }
 }
 
 /// 404 for a resource that is not served. Groups of custom resources are unknown where they do not
@@ -158,14 +178,18 @@ fn unknown(server: &ApiServer, info: &RequestInfo) -> Response<Body> {
     }
 }
 
-/// Who sends a request, or is spoken for, and may.
+/// Who sends a request, or is spoken for, and may. The sender is noted.
 fn admitted(
     server: &ApiServer,
     parts: &Parts,
     info: &RequestInfo,
+    asked: &Asked,
 ) -> Result<Identity, Box<Status>> {
     let attributes = Attributes::of(info);
-    let sender = authentication::identify(server, parts)?;
+    let sender = authentication::identify(server, parts);
+    let user = sender.as_ref().map_or("", |sender| &sender.user);
+    asked.note_client(server, &parts.headers, user, info);
+    let sender = sender?;
     let identity = impersonation::effective(server, &parts.headers, &attributes, sender)?;
     authorization::require(server, &attributes, &identity)?;
     Ok(identity)
@@ -179,6 +203,7 @@ fn other(server: &ApiServer, info: &RequestInfo, parts: &Parts) -> Response<Body
         "" | "api" | "apis" | "version" => discovery::respond(server, info, headers),
         "openapi" => openapi::respond(server, info, headers),
         "healthz" | "livez" | "readyz" => health::respond(server, info, headers),
+        "debug" if info.path == clients::PATH => clients::respond(server),
         "metrics" if info.path == "/metrics" => metrics::respond(server),
         ".well-known" | "openid" => openid::respond(server, parts),
         _ => answer::not_found_page(),

@@ -18,7 +18,7 @@ mod tls;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -26,6 +26,7 @@ use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -103,6 +104,8 @@ struct Port {
     clock: Clock,
     patience: Patience,
     connections: TaskTracker,
+    /// How many of them came by TCP; written by `Connected`, for ports that somebody watches.
+    clients: OnceLock<watch::Sender<usize>>,
     /// Cancelled when connections shall end with the request in hand.
     stopping: CancellationToken,
     /// Cancelled when connections shall end at once.
@@ -132,6 +135,7 @@ impl Gate {
             clock,
             patience: PATIENCE,
             connections: TaskTracker::new(),
+            clients: OnceLock::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
             cut: Mutex::default(),
@@ -155,6 +159,12 @@ impl Gate {
         let (near, far) = tokio::io::duplex(IN_MEMORY_BYTES);
         port.connections.spawn(connection::run_in_memory(far, port.clone(), cut));
         Some(near)
+    }
+
+    /// How many clients are connected by TCP. Connections that were accepted before the first call
+    /// are not counted.
+    pub fn clients(&self) -> watch::Receiver<usize> {
+        self.0.clients.get_or_init(|| watch::Sender::new(0)).subscribe()
     }
 
     /// Accepts connections until `stop` is cancelled, then closes all within a second and gives
@@ -210,6 +220,27 @@ impl Port {
     }
 }
 
+/// Counts a client for as long as it lives.
+struct Connected(Option<watch::Sender<usize>>);
+
+impl Connected {
+    fn to(port: &Port) -> Self {
+        let clients = port.clients.get().cloned();
+        if let Some(clients) = &clients {
+            clients.send_modify(|count| *count += 1);
+        }
+        Self(clients)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        if let Some(clients) = &self.0 {
+            clients.send_modify(|count| *count -= 1);
+        }
+    }
+}
+
 /// What happens seldom is boxed: a process has thousands of ports that wait here.
 async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
     reserve::keep();
@@ -225,7 +256,12 @@ async fn run(listener: TcpListener, port: Arc<Port>, stop: CancellationToken) {
         match accepted {
             Ok((stream, _)) if !port.accepts() => reset(stream),
             Ok((stream, _)) => {
-                port.connections.spawn(connection::run(stream, port.clone(), cut));
+                let connected = Connected::to(&port);
+                let served = connection::run(stream, port.clone(), cut);
+                port.connections.spawn(async move {
+                    served.await;
+                    drop(connected);
+                });
             }
             Err(error) => Box::pin(port.accept_failed(&listener, error, &mut warned)).await,
         }

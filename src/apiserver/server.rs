@@ -14,6 +14,7 @@ use super::admission::{Admission, AdmissionPlugins, ServiceRange};
 use super::authentication::TokenKeys;
 use super::authorization::Policy;
 use super::bootstrap::{self, Made};
+use super::clients::Clients;
 use super::counters::{Counters, Counts};
 use super::frames::{Frames, Shared};
 use super::garbage::{Feed, GcReceiver};
@@ -99,6 +100,8 @@ struct Inner {
     resources_changes: AtomicU64,
     garbage: Feed,
     counters: Counters,
+    /// Who asks, if somebody wants to know: see [`ApiServer::tell_clients_apart`].
+    clients: OnceLock<Clients>,
     /// Numbers of the process that `/metrics` shows beside the server's own.
     metrics: OnceLock<Registry>,
     /// How it is decided who may.
@@ -134,6 +137,7 @@ impl ApiServer {
             resources_changes: AtomicU64::new(0),
             garbage: Feed::default(),
             counters: Counters::default(),
+            clients: OnceLock::new(),
             metrics: OnceLock::new(),
             access,
             token_keys: TokenKeys::default(),
@@ -230,6 +234,15 @@ impl ApiServer {
     /// Shows the numbers of a registry on `/metrics`, too; the first registry stays.
     pub fn publish(&self, metrics: &Registry) {
         let _ = self.inner.metrics.set(metrics.clone());
+    }
+
+    /// Counts the requests of each client from now on, and tells of them on `/debug/api_clients`.
+    pub fn tell_clients_apart(&self) {
+        self.inner.clients.get_or_init(Clients::default);
+    }
+
+    pub(super) fn clients(&self) -> Option<&Clients> {
+        self.inner.clients.get()
     }
 
     pub(crate) fn metrics(&self) -> Option<&Registry> {

@@ -1,5 +1,6 @@
 //! The engine, driven request by request as clients drive it.
 
+mod clients;
 mod conformance;
 mod conversion;
 mod definitions;

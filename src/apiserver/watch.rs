@@ -24,6 +24,7 @@ use http::Response;
 use serde_json::Value;
 
 use super::answer;
+use super::clients::OpenWatch;
 use super::conversion;
 use super::counters::WatchGuard;
 use super::frames::{FrameOf, Frames};
@@ -99,6 +100,7 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Box<Status>
         deadline,
         timer: None,
         _guard: guard,
+        _open: call.asked.watching(),
     };
     watcher.begin(start).await;
     let chunks = stream::unfold(watcher, |mut watcher| async move {
@@ -210,6 +212,8 @@ struct Watcher {
     timer: Option<(Duration, Timer)>,
     /// Counts the watch while it lives.
     _guard: WatchGuard,
+    /// The same for the client that watches, where somebody counts.
+    _open: Option<OpenWatch>,
 }
 
 /// An event before it is written.

@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use super::config::Config;
 use super::dashboard::Look;
 use super::get::Get;
 use super::kubeconfig::KubeconfigArguments;
+use super::stop_when::StopWhen;
 use super::verbs::Verb;
 pub(super) use crate::acts::parse_control_planes;
 use crate::playground::{Provider, Selection, ServiceUrl};
@@ -27,7 +29,8 @@ pub struct Arguments {
         env = "CAPIM_INSTANCE",
         value_name = "NAME",
         default_value = super::instance::DEFAULT,
-        value_parser = super::instance::parse_name
+        value_parser = super::instance::parse_name,
+        add = super::complete::instances()
     )]
     pub instance: String,
     /// File of settings, in place of the one in ~/.config/capim.
@@ -118,7 +121,7 @@ pub enum PlanFormat {
 #[command(after_help = "Try `capim examples instant | kubectl apply -f -`.")]
 pub struct Examples {
     /// Which example to print; all are listed without it.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::examples())]
     pub name: Option<String>,
 }
 
@@ -192,21 +195,33 @@ pub struct Up {
     /// manager's --webhook-cert-dir. Default: webhook-certs in capim's state directory.
     #[arg(long, value_name = "DIR", requires = "webhooks")]
     pub webhook_cert_dir: Option<PathBuf>,
-    /// Where the management kubeconfig is written (mode 0600). Default: the instance's directory.
-    #[arg(long, env = "CAPIM_KUBECONFIG", value_name = "PATH")]
+    /// Where the management kubeconfig is written (mode 0600), in place of the instance's directory.
+    /// A file with other contexts is not replaced: see --merge.
+    #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
+    /// Write no kubeconfig: only the dashboard and what is applied at start can use the playground.
+    #[arg(long, conflicts_with_all = ["kubeconfig", "merge", "detach", "command"])]
+    pub no_kubeconfig: bool,
     /// Add it to ~/.kube/config for as long as the playground runs.
     #[arg(long)]
     pub merge: bool,
     /// Make its context the current one there.
     #[arg(long, requires = "merge")]
     pub switch: bool,
+    /// Write this file (mode 0600) when all that was asked for is there, as JSON: api, kubeconfig,
+    /// ports, pid. It is removed at the end.
+    #[arg(long, value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
+    /// End by itself: `clients=0 for 10m` (nobody is connected to the management API), `parent-exits`
+    /// (the process that started it has ended), `after 1h` (repeatable: whatever comes first).
+    #[arg(long, value_name = "EXPR", conflicts_with = "command")]
+    pub stop_when: Vec<StopWhen>,
     /// How the dashboard looks.
     #[command(flatten)]
     pub look: Look,
     /// Run this command with KUBECONFIG set, stop afterwards and exit with its code.
     #[arg(last = true, value_name = "CMD")]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 /// Examples at the end of `capim up --help`.
@@ -216,6 +231,8 @@ Examples:
   capim up -d -c 3                             in the background, with three clusters
   capim up -f clusters/ --wait clusters -- ./test.sh
                                                run a command against it, in CI
+  capim up -d --ready-file ready.json --stop-when 'clients=0 for 10m'
+                                               nothing is left over in CI
   capim up --external kubeadm-control-plane    you run that controller, e.g. in a debugger
   capim up --external infra                    then: capim provider infra --kubeconfig FILE
   capim up --listen 0.0.0.0 --advertise host.docker.internal
@@ -313,6 +330,9 @@ pub struct ProviderCommand {
     /// Kubeconfig of the management API. Default: the one `capim up` wrote.
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Context of that kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig", add = super::complete::contexts())]
+    pub context: Option<String>,
     /// Where workload API servers listen, and under which names.
     #[command(flatten)]
     pub network: Network,
@@ -391,7 +411,7 @@ pub struct CreateCluster {
     #[arg(short = 'c', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub count: u32,
     /// A ClusterClass of the playground, e.g. one of `capim examples`.
-    #[arg(long, value_name = "NAME", conflicts_with = "instant")]
+    #[arg(long, value_name = "NAME", conflicts_with = "instant", add = super::complete::classes())]
     pub class: Option<String>,
     /// Value of one of the class's variables, as YAML; VARIABLE.FIELD for a part (repeatable).
     #[arg(long, value_name = "VARIABLE=VALUE", requires = "class")]
@@ -413,7 +433,7 @@ pub struct CreateCluster {
     #[arg(long)]
     pub wait: bool,
     /// How long to wait, e.g. 90s or 5m.
-    #[arg(long, default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, env = "CAPIM_TIMEOUT", default_value = "5m", value_parser = parse_duration)]
     pub timeout: Duration,
     /// Create nothing; print what would be created.
     #[arg(long)]
@@ -441,8 +461,11 @@ pub struct Target {
     /// Kubeconfig of the management API. Default: the one `capim up` wrote.
     #[arg(long, env = "CAPIM_KUBECONFIG", value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
+    /// Context of that kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig", add = super::complete::contexts())]
+    pub context: Option<String>,
     /// Namespace.
-    #[arg(short = 'n', long, env = "CAPIM_NAMESPACE", default_value = "default")]
+    #[arg(short = 'n', long, env = "CAPIM_NAMESPACE", default_value = "default", add = super::complete::namespaces())]
     pub namespace: String,
 }
 
@@ -465,7 +488,7 @@ pub enum DeleteKind {
 #[derive(Debug, Args)]
 pub struct DeleteCluster {
     /// Names of clusters.
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present = "all", add = super::complete::clusters())]
     pub names: Vec<String>,
     /// All clusters of the namespace.
     #[arg(long, conflicts_with = "names")]
@@ -474,10 +497,10 @@ pub struct DeleteCluster {
     #[arg(long)]
     pub wait: bool,
     /// How long to wait, e.g. 90s or 5m.
-    #[arg(long, default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, env = "CAPIM_TIMEOUT", default_value = "5m", value_parser = parse_duration)]
     pub timeout: Duration,
     /// Do not ask.
-    #[arg(short = 'y', long, env = "CAPIM_YES")]
+    #[arg(short = 'y', long, env = "CAPIM_YES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub yes: bool,
     /// Which playground, and where in it.
     #[command(flatten)]

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
+use kube::config::Kubeconfig;
 
 use super::arguments::{Arguments, Target};
-use super::connection::{connect, kubeconfig_path};
+use super::connection::{self, connect, kubeconfig_path};
 use super::dashboard::{self, Look, Place};
 use super::error::{CliError, Exit};
 use super::instance::{Instance, State};
@@ -37,11 +38,17 @@ pub(super) async fn run(attach: Attach) -> Result<ExitCode, CliError> {
     dashboard::require_terminal(&format!("{} status", Instance::chosen().command()))?;
     let client = connect(&attach.target).await?;
     let path = kubeconfig_path(&attach.target);
-    let flags = match &attach.target.kubeconfig {
+    let mut flags = match &attach.target.kubeconfig {
         Some(path) => vec!["--kubeconfig".to_owned(), path.display().to_string()],
         None => Instance::chosen().flags(),
     };
-    dashboard::show(client, place(&path, flags), &attach.look).await
+    let mut place = place(&path, Vec::new());
+    if let Some(context) = &attach.target.context {
+        flags.extend(["--context".to_owned(), context.clone()]);
+        let (config, _) = connection::read(Some(&path), Some(context)).await?;
+        place.url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    }
+    dashboard::show(client, Place { flags, ..place }, &attach.look).await
 }
 
 /// `capim` alone: the dashboard of the only playground that runs, help otherwise.
@@ -68,9 +75,32 @@ pub(super) fn place(kubeconfig: &Path, flags: Vec<String>) -> Place {
     Place { url, kubeconfig: kubeconfig.display().to_string(), namespace: None, flags }
 }
 
-/// The server that a kubeconfig names first.
-fn server(kubeconfig: &Path) -> String {
-    let text = std::fs::read_to_string(kubeconfig).unwrap_or_default();
-    let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap_or_default();
-    value["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default().to_owned()
+/// The server that the current context of a kubeconfig names; empty if there is none.
+pub(super) fn server(kubeconfig: &Path) -> String {
+    let found = || {
+        let config = Kubeconfig::read_from(kubeconfig).ok()?;
+        let current = config.current_context?;
+        let context = config.contexts.into_iter().find(|it| it.name == current)?.context?;
+        let cluster = config.clusters.into_iter().find(|it| it.name == context.cluster)?;
+        cluster.cluster?.server
+    };
+    found().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_that_of_the_current_context() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        let text = "clusters: [{name: a, cluster: {server: 'https://a'}}, \
+            {name: b, cluster: {server: 'https://b'}}]\n\
+            contexts: [{name: x, context: {cluster: a}}, {name: y, context: {cluster: b}}]\n\
+            current-context: y\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(server(&file), "https://b");
+        assert_eq!(server(&directory.path().join("absent")), "");
+    }
 }

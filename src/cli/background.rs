@@ -1,6 +1,7 @@
 //! `capim up -d`: the same program again, in a session of its own, that tells its start line by
 //! line through a pipe and then goes on alone.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,14 +9,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 
+use clap::{Arg, CommandFactory};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::arguments::Arguments;
 use super::error::{CliError, Exit};
 use super::instance::{Instance, unusable};
 use super::log_file::LogFile;
 use super::output;
 use super::signals::Signals;
+use super::stop_when;
 
 /// Set for the program that goes to the background.
 const CHILD: &str = "CAPIM_BACKGROUND_CHILD";
@@ -90,25 +94,60 @@ pub(super) fn tell(news: &News) {
     let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// How the program is started.
+pub(super) struct Launch<'a> {
+    /// Arguments, without the program's name.
+    pub(super) arguments: Vec<OsString>,
+    /// Where it runs.
+    pub(super) directory: &'a Path,
+    /// What it reads.
+    pub(super) stdin: Stdio,
+    /// Its settings among the variables, in place of those of this process.
+    pub(super) settings: Option<&'a BTreeMap<String, String>>,
+    /// Why it is started.
+    pub(super) why: Start,
+}
+
+/// Variables of this process that are settings of `capim up`, for a restart. The instance's name is
+/// not among them: it is the place of the record.
+pub(super) fn settings() -> BTreeMap<String, String> {
+    let value = |name: String| std::env::var(&name).ok().map(|value| (name, value));
+    setting_names().into_iter().filter_map(value).collect()
+}
+
+/// Names of the variables that change what `capim up` does.
+fn setting_names() -> Vec<String> {
+    let command = Arguments::command();
+    let up = command.find_subcommand("up");
+    let flags = up.into_iter().flat_map(clap::Command::get_arguments).filter_map(Arg::get_env);
+    let flags = flags.map(|name| name.to_string_lossy().into_owned());
+    flags.chain(["CAPIM_CONFIG", "CAPIM_LOG"].map(str::to_owned)).collect()
+}
+
 /// Starts the program in the background and shows its start.
 ///
 /// # Errors
 /// If it cannot be started or ends without a word. Its own errors are shown as they are and become
 /// the exit code.
-pub(super) async fn start(
-    instance: &Instance,
-    arguments: impl IntoIterator<Item = OsString>,
-    (directory, stdin): (&Path, Stdio),
-    why: Start,
-) -> Result<ExitCode, CliError> {
+pub(super) async fn start(instance: &Instance, launch: Launch<'_>) -> Result<ExitCode, CliError> {
     let mut signals = Signals::listen()?;
     let program = std::env::current_exe().map_err(CliError::other)?;
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .env(CHILD, why.as_str())
+    let mut command = tokio::process::Command::new(program);
+    if let Some(settings) = launch.settings {
+        for name in setting_names() {
+            command.env_remove(name);
+        }
+        command.envs(settings);
+    }
+    if let Some(parent) = rustix::process::getppid() {
+        command.env(stop_when::PARENT, parent.as_raw_nonzero().to_string());
+    }
+    let mut child = command
+        .args(launch.arguments)
+        .current_dir(launch.directory)
+        .env(CHILD, launch.why.as_str())
         .env("CAPIM_INSTANCE", instance.name())
-        .stdin(stdin)
+        .stdin(launch.stdin)
         .stdout(Stdio::piped())
         .stderr(stderr_of(instance)?)
         .spawn()
@@ -123,7 +162,10 @@ pub(super) async fn start(
                 if let Some(pid) = pid {
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
                 }
-                let _ = child.wait().await;
+                tokio::select! {
+                    _ = child.wait() => {}
+                    _ = signals.next() => {}
+                }
                 return Ok(ExitCode::from(code));
             }
         };
@@ -172,4 +214,18 @@ fn stderr_of(instance: &Instance) -> Result<std::fs::File, CliError> {
     let mut options = OpenOptions::new();
     let file = options.create(true).write(true).truncate(true).mode(0o600).open(&path);
     file.map_err(|error| unusable(&path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_up_are_known_by_their_variables() {
+        let names = setting_names();
+        for name in ["CAPIM_CLUSTERS", "CAPIM_SEED", "CAPIM_LOG", "CAPIM_CONFIG"] {
+            assert!(names.iter().any(|it| it == name), "{name}");
+        }
+        assert!(!names.iter().any(|it| it == "CAPIM_INSTANCE" || it == CHILD));
+    }
 }

@@ -4,8 +4,8 @@
 //! report: the same value has the same hash within one report, and says nothing beyond it.
 
 use std::hash::{BuildHasher, Hasher};
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -26,20 +26,26 @@ use crate::acts::Served;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::pki::sha256_hex;
+use crate::playground::write_private;
 
-/// Digits of a hash that are shown.
+/// What a hash begins with, and digits of it that are shown.
+const HASH_PREFIX: &str = "sha256:";
 const HASH_DIGITS: usize = 16;
 /// Fields whose text is a secret wherever they are. (kubeadm and client-go's kubeconfig)
-const SECRET_FIELDS: [&str; 8] = [
+const SECRET_FIELDS: [&str; 9] = [
     "token",
     "tokenSecret",
     "password",
+    "passwd",
     "certificateKey",
     "client-key-data",
     "client-certificate-data",
     "certificate-authority-data",
     "content",
 ];
+/// Parts of the names of variables (of topologies and environments) whose values are secrets.
+const SECRET_WORDS: [&str; 6] =
+    ["password", "passwd", "secret", "token", "credential", "privatekey"];
 
 /// `capim bug-report`.
 #[derive(Debug, Args)]
@@ -57,8 +63,8 @@ pub struct BugReport {
     /// Only list what would go in.
     #[arg(long)]
     pub list: bool,
-    /// Do not ask.
-    #[arg(short = 'y', long, env = "CAPIM_YES")]
+    /// Do not ask; needed without a terminal.
+    #[arg(short = 'y', long, env = "CAPIM_YES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub yes: bool,
     /// Which playground, and where in it.
     #[command(flatten)]
@@ -98,17 +104,23 @@ pub(super) async fn run(report: BugReport) -> Result<ExitCode, CliError> {
         PathBuf::from(format!("capim-{}-{time}.tar.gz", instance.name()))
     });
     confirm(&report, &path)?;
-    write(&entries, &path, &clock).map_err(|error| unusable(&path, &error))?;
+    archive(&entries, &clock)
+        .and_then(|archive| write_private(&path, archive))
+        .map_err(|error| unusable(&path, &error))?;
     output::write(format!("{}\n", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn confirm(report: &BugReport, path: &std::path::Path) -> Result<(), CliError> {
-    if report.yes || !std::io::stdin().is_terminal() {
+fn confirm(report: &BugReport, path: &Path) -> Result<(), CliError> {
+    if report.yes {
         return Ok(());
     }
-    eprint!("Write {}? [y/N] ", path.display());
-    let _ = std::io::stderr().flush();
+    let verb = if path.exists() { "Replace" } else { "Write" };
+    if !std::io::stdin().is_terminal() {
+        let message = format!("{} {}? stdin is no terminal to answer", verb, path.display());
+        return Err(CliError::new("E002", Exit::Usage, message).hint("add --yes"));
+    }
+    output::tell_part(&format!("{verb} {}? [y/N] ", path.display()));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(CliError::other)?;
     match answer.trim() {
@@ -188,7 +200,8 @@ async fn served(client: &Client, redaction: &Redaction) -> Vec<Entry> {
             group => format!("objects/{}.{group}.json", resource.plural),
         };
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        entries.push(entry(&name, &format!("{count} objects"), format!("{list:#}\n")));
+        let about = if count == 1 { "1 object".to_owned() } else { format!("{count} objects") };
+        entries.push(entry(&name, &about, format!("{list:#}\n")));
     }
     entries
 }
@@ -203,7 +216,7 @@ struct Redaction {
 impl Redaction {
     fn new() -> Self {
         let salt = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        let pem = Regex::new(r"-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END [A-Z0-9 ]+-----");
+        let pem = Regex::new(r"(?s)-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----");
         // JSON Web Tokens, bootstrap tokens, and base64 of PEM.
         let token = Regex::new(
             r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|\b[a-z0-9]{6}\.[a-z0-9]{16}\b|LS0tLS1CRUdJTi[\w+/=]+",
@@ -214,7 +227,7 @@ impl Redaction {
 
     fn hash(&self, secret: &str) -> String {
         let digest = sha256_hex([self.salt.to_le_bytes().as_slice(), secret.as_bytes()]);
-        format!("sha256:{}", &digest[..HASH_DIGITS])
+        format!("{HASH_PREFIX}{}", &digest[..HASH_DIGITS])
     }
 
     fn text(&self, text: &str) -> String {
@@ -224,13 +237,6 @@ impl Redaction {
     }
 
     fn object(&self, mut object: Value) -> Value {
-        let is_secret = object["kind"] == "Secret";
-        for field in ["data", "stringData"] {
-            let values = object.get_mut(field).filter(|_| is_secret).and_then(Value::as_object_mut);
-            for value in values.into_iter().flat_map(|it| it.values_mut()) {
-                *value = self.hash(value.as_str().unwrap_or_default()).into();
-            }
-        }
         self.fields(&mut object);
         object
     }
@@ -238,27 +244,73 @@ impl Redaction {
     fn fields(&self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
+                self.secret(fields);
                 for (name, field) in fields {
-                    match field.as_str() {
-                        Some(text) if SECRET_FIELDS.contains(&name.as_str()) => {
-                            *field = self.hash(text).into();
-                        }
-                        _ => self.fields(field),
+                    match SECRET_FIELDS.contains(&name.as_str()) {
+                        true => self.value(field),
+                        false => self.fields(field),
                     }
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.fields(item)),
-            Value::String(text) => *text = self.text(text),
+            Value::String(text) => *text = self.string(text),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
+
+    /// Values of a Secret, also of one within another object, and of a variable whose name says
+    /// that it is one.
+    fn secret(&self, fields: &mut serde_json::Map<String, Value>) {
+        if fields.get("kind").is_some_and(|kind| kind == "Secret") {
+            for place in ["/data", "/stringData", "/metadata/annotations"] {
+                let mut steps = place.split('/').skip(1);
+                let first = steps.next().and_then(|step| fields.get_mut(step));
+                let found = steps.try_fold(first, |place, step| Some(place?.get_mut(step)));
+                let values = found.flatten().and_then(Value::as_object_mut);
+                values.into_iter().flat_map(|it| it.values_mut()).for_each(|it| self.value(it));
+            }
+        }
+        let name = fields.get("name").and_then(Value::as_str).map(str::to_ascii_lowercase);
+        let is_secret = name.is_some_and(|name| {
+            let name = name.replace(['_', '-', '.'], "");
+            SECRET_WORDS.iter().any(|word| name.contains(word))
+        });
+        if let Some(value) = fields.get_mut("value").filter(|_| is_secret) {
+            self.value(value);
+        }
+    }
+
+    /// A secret, or what consists of secrets.
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.value(field)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::String(text) if self.is_hash(text) => {}
+            Value::String(text) => *text = self.hash(text),
+            Value::Number(_) => *value = self.hash(&value.to_string()).into(),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn is_hash(&self, text: &str) -> bool {
+        text.len() == HASH_PREFIX.len() + HASH_DIGITS && text.starts_with(HASH_PREFIX)
+    }
+
+    /// Text that may be an object itself, as the annotation of `kubectl apply` is.
+    fn string(&self, text: &str) -> String {
+        if text.trim_start().starts_with('{')
+            && let Ok(mut object @ Value::Object(_)) = serde_json::from_str(text)
+        {
+            self.fields(&mut object);
+            return object.to_string();
+        }
+        self.text(text)
+    }
 }
 
-fn write(entries: &[Entry], path: &std::path::Path, clock: &Clock) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create(true).write(true).truncate(true).mode(0o600).open(path)?;
-    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+/// The archive as bytes.
+fn archive(entries: &[Entry], clock: &Clock) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for entry in entries {
         let mut header = tar::Header::new_gnu();
         header.set_size(entry.text.len() as u64);
@@ -267,7 +319,7 @@ fn write(entries: &[Entry], path: &std::path::Path, clock: &Clock) -> std::io::R
         let name = format!("capim-bug-report/{}", entry.name);
         archive.append_data(&mut header, name, entry.text.as_bytes())?;
     }
-    archive.into_inner()?.finish()?.sync_all()
+    archive.into_inner()?.finish()
 }
 
 #[cfg(test)]
@@ -288,5 +340,33 @@ mod tests {
             {"bootstrapToken": {"token": "abcdef.0123456789abcdef"}}}}, "status": {"x": "abcdef.0123456789abcdef"}});
         assert!(!redaction.object(config).to_string().contains("0123456789abcdef"));
         assert_ne!(redaction.hash("a"), Redaction::new().hash("a"));
+    }
+
+    #[test]
+    fn what_was_applied_with_kubectl_and_variables_keep_their_secrets() {
+        let redaction = Redaction::new();
+        let applied = |object: Value| json!({"kubectl.kubernetes.io/last-applied-configuration": object.to_string()});
+        let secret = json!({"kind": "Secret", "stringData": {"password": "hunter2"}});
+        let secret = json!({"kind": "Secret", "metadata": {"annotations": applied(secret)}});
+        let spec = json!({"files": [{"path": "/a", "content": "hunter2"}],
+            "users": [{"name": "me", "passwd": "hunter2"}]});
+        let plane = json!({"kind": "KubeadmControlPlane", "spec": spec,
+            "metadata": {"annotations": applied(json!({"spec": spec}))}});
+        let cluster = json!({"kind": "Cluster", "spec": {"topology": {"variables": [
+            {"name": "registry-password", "value": {"of": ["hunter2"]}},
+            {"name": "zone", "value": "north"}]}}});
+        for object in [secret, plane, cluster] {
+            let shown = redaction.object(object).to_string();
+            assert!(!shown.contains("hunter2") && shown.contains("sha256:"), "{shown}");
+            assert_eq!(shown.contains("topology"), shown.contains("north"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn encrypted_keys_are_keys() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+            DEK-Info: AES-128-CBC,00\n\nhunter2\n-----END RSA PRIVATE KEY-----";
+        let shown = Redaction::new().text(&format!("before {key} between {key} after"));
+        assert!(!shown.contains("hunter2") && shown.contains(" between "), "{shown}");
     }
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
 use super::arguments::Arguments;
+use super::complete;
 use super::error::{CliError, Exit};
 use super::output;
 
@@ -15,7 +17,10 @@ use super::output;
 Examples:
   capim completion bash > /etc/bash_completion.d/capim
   capim completion zsh > \"${fpath[1]}/_capim\"
-  capim completion fish > ~/.config/fish/completions/capim.fish")]
+  capim completion fish > ~/.config/fish/completions/capim.fish
+
+The scripts ask capim itself, so that names of clusters, machines, namespaces, instances, classes and
+examples are completed, too. A server has 100 ms to answer; CAPIM_COMPLETION_TIMEOUT says otherwise.")]
 pub struct Completion {
     /// For which shell.
     #[arg(value_enum)]
@@ -34,9 +39,30 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
+/// What the scripts start; found on the PATH, so that they outlive an update.
+const PROGRAM: &str = "capim";
+
 pub(super) fn run(completion: &Completion) -> Result<ExitCode, CliError> {
+    use clap_complete::Shell;
+
+    let shell: &dyn EnvCompleter = match completion.shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+        Shell::Elvish => &Elvish,
+        Shell::PowerShell => &Powershell,
+        // A shell of a later version of the library: flags and verbs, without names.
+        other => {
+            let mut script = Vec::new();
+            clap_complete::generate(other, &mut Arguments::command(), PROGRAM, &mut script);
+            output::write(script)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let mut script = Vec::new();
-    clap_complete::generate(completion.shell, &mut Arguments::command(), "capim", &mut script);
+    shell
+        .write_registration(complete::VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(CliError::other)?;
     output::write(script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -60,6 +60,13 @@ pub struct Init {
     pub user: bool,
 }
 
+impl Config {
+    /// Whether it is about the settings that there are.
+    pub(super) fn needs_settings(&self) -> bool {
+        matches!(self.verb, ConfigVerb::View(_))
+    }
+}
+
 pub(super) fn run(config: &Config, settings: &Settings) -> Result<ExitCode, CliError> {
     match &config.verb {
         ConfigVerb::View(view) => self::view(view, settings)?,

@@ -42,6 +42,7 @@ pub(super) async fn run(create: CreateCluster) -> Result<ExitCode, CliError> {
     acts::refuse_existing(&client, namespace, &names).await?;
     let batch = names.iter().cloned().zip(clusters).collect();
     acts::create(&client, namespace, batch, |name| {
+        progress.give_way();
         output::write(format!("cluster {name:?} created in namespace {namespace:?}\n"))?;
         count += 1;
         if total > 1 {
@@ -52,12 +53,13 @@ pub(super) async fn run(create: CreateCluster) -> Result<ExitCode, CliError> {
     .await?;
     drop(progress);
     if create.wait {
-        let watched = report::WatchedClusters::start(client, clock.clone()).await;
+        let deadline = report::Deadline::after(create.timeout, clock.clone());
+        let watched = report::WatchedClusters::start(client, clock.clone(), &deadline).await?;
         let keys = names.iter().map(|name| ObjectKey::new(&**namespace, &**name)).collect();
         let readiness =
             Readiness::new(watched.clusters(), watched.machines(), clock.clone()).only(keys);
         let mut progress = Progress::new("ready", clock.clone());
-        let waited = report::wait(&readiness, create.timeout, &clock, &mut progress).await;
+        let waited = report::wait(&readiness, &deadline, &mut progress).await;
         drop(progress);
         watched.stop().await;
         waited.map_err(|error| report::timed_out(&error))?;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 
+use super::connection;
 use super::error::{CliError, Exit};
 use super::settings;
 use super::signals::Signals;
@@ -92,8 +93,10 @@ impl Look {
 fn keymap() -> Result<Keymap, CliError> {
     let path = settings::user_file().with_file_name("keys.yaml");
     match std::fs::read_to_string(&path) {
-        Ok(text) => Keymap::from_yaml(&path.display().to_string(), &text)
-            .map_err(|error| CliError::new("E093", Exit::Usage, error.to_string())),
+        Ok(text) => Keymap::from_yaml(&path.display().to_string(), &text).map_err(|error| {
+            CliError::new("E093", Exit::Usage, error.to_string())
+                .hint(format!("mv {0} {0}.off     starts with the usual keys", path.display()))
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Keymap::default()),
         Err(error) => {
             let message = format!("failed to read {}: {error}", path.display());
@@ -115,91 +118,45 @@ pub(super) fn require_terminal(instead: &str) -> Result<(), CliError> {
 
 pub(super) async fn run(dashboard: Dashboard) -> Result<ExitCode, CliError> {
     let path = dashboard.kubeconfig.as_deref();
-    let config = read(path, dashboard.context.as_deref()).await?;
-    require_terminal(&format!("capim get clusters -A{}", flags(&dashboard, true).join(" ")))?;
+    let (config, context) = connection::read(path, dashboard.context.as_deref()).await?;
+    let flags = flags(&dashboard, &context);
+    let quoted: Vec<String> = flags.iter().map(|flag| tui::quoted(flag)).collect();
+    require_terminal(&format!("capim get clusters -A {}", quoted.join(" ")))?;
     let place = Place {
         url: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
-        kubeconfig: shown_path(path),
+        kubeconfig: connection::shown_path(path),
         namespace: dashboard.namespace.clone(),
-        flags: flags(&dashboard, false),
+        flags,
     };
-    let client = Client::from_config(config, "capim").map_err(|error| unusable(path, &error))?;
+    let client =
+        Client::from_config(config, "capim").map_err(|error| connection::unusable(path, &error))?;
     show(client, place, &dashboard.look).await
 }
 
-/// What a command needs to mean the same server.
-fn flags(dashboard: &Dashboard, spaced: bool) -> Vec<String> {
-    let path = shown_path(dashboard.kubeconfig.as_deref());
-    match spaced {
-        true => vec![String::new(), "--kubeconfig".to_owned(), path],
-        false => vec!["--kubeconfig".to_owned(), path],
+/// What a command needs to mean the same server, wherever it is run.
+fn flags(dashboard: &Dashboard, context: &str) -> Vec<String> {
+    let path = file_of(dashboard.kubeconfig.as_deref(), context);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let mut flags = vec!["--kubeconfig".to_owned(), path.display().to_string()];
+    if dashboard.context.is_some() {
+        flags.extend(["--context".to_owned(), context.to_owned()]);
     }
+    flags
 }
 
-/// The file that is read.
-fn shown_path(path: Option<&Path>) -> String {
-    let given = || path.map(|path| path.display().to_string());
-    let named = || std::env::var("KUBECONFIG").ok().filter(|value| !value.is_empty());
-    given().or_else(named).unwrap_or_else(|| "~/.kube/config".to_owned())
-}
-
-/// Reads a context of a kubeconfig. A client certificate that has expired is told before it is
-/// tried, because what servers say of it does not name it.
-async fn read(path: Option<&Path>, context: Option<&str>) -> Result<kube::Config, CliError> {
-    let kubeconfig = match path {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
+/// The file that a context is in: of several in KUBECONFIG the first that has it.
+fn file_of(path: Option<&Path>, context: &str) -> PathBuf {
+    if let Some(path) = path {
+        return path.to_owned();
+    }
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut files = std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty());
+    let has = |path: &PathBuf| {
+        Kubeconfig::read_from(path)
+            .is_ok_and(|read| read.contexts.iter().any(|it| it.name == context))
     };
-    let kubeconfig = kubeconfig.map_err(|error| unusable(path, &error))?;
-    let contexts: Vec<String> = kubeconfig.contexts.iter().map(|it| it.name.clone()).collect();
-    if let Some(wanted) = context.filter(|wanted| !contexts.iter().any(|name| name == wanted)) {
-        let message = format!("{} has no context {wanted:?}", shown_path(path));
-        let error = CliError::new("E022", Exit::NotFound, message);
-        return Err(match crate::machinery::nearest::near(wanted, contexts.clone()) {
-            Some(near) => error.help(format!("did you mean {near:?}?")),
-            None => error.note(format!("it has {}", contexts.join(", "))),
-        });
-    }
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let config = config.map_err(|error| unusable(path, &error))?;
-    if let Some(expired) = expiry(&config.auth_info, &Clock::wall()) {
-        let message = format!("the client certificate of {} expired {expired}", shown_path(path));
-        return Err(CliError::new("E036", Exit::Other, message)
-            .hint("kubeadm certs renew admin.conf       on a control plane of kubeadm")
-            .hint("capim kubeconfig                     for a playground of capim"));
-    }
-    Ok(config)
-}
-
-fn unusable(path: Option<&Path>, error: &dyn std::error::Error) -> CliError {
-    let mut message = format!("failed to use kubeconfig {}: {error}", shown_path(path));
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if !message.contains(&cause.to_string()) {
-            message.push_str(&format!(": {cause}"));
-        }
-        source = cause.source();
-    }
-    CliError::new("E022", Exit::Other, message)
-        .hint("kubectl config view --minify       shows what is in it")
-}
-
-/// When the client certificate expired, if it has.
-fn expiry(credentials: &kube::config::AuthInfo, clock: &Clock) -> Option<String> {
-    use base64::Engine as _;
-    let inline = credentials
-        .client_certificate_data
-        .as_deref()
-        .and_then(|data| base64::engine::general_purpose::STANDARD.decode(data).ok());
-    let from_file = || std::fs::read(credentials.client_certificate.as_deref()?).ok();
-    let pem = inline.or_else(from_file)?;
-    let (_, block) = x509_parser::pem::parse_x509_pem(&pem).ok()?;
-    let certificate = block.parse_x509().ok()?;
-    let end = certificate.validity().not_after.timestamp();
-    let now = clock.now().as_second();
-    let date = jiff::Timestamp::from_second(end).ok()?.strftime("%Y-%m-%d").to_string();
-    (end < now).then(|| format!("on {date}"))
+    let home = || std::env::home_dir().unwrap_or_default().join(".kube/config");
+    files.find(has).unwrap_or_else(home)
 }
 
 /// Shows the dashboard of a server until it is quit or the process is told to end.

@@ -1,6 +1,6 @@
 //! `capim delete cluster`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::arguments::DeleteCluster;
@@ -25,7 +25,7 @@ pub(super) async fn run(delete: DeleteCluster) -> Result<ExitCode, CliError> {
         output::write(format!("no clusters in namespace {namespace:?}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    confirm(&names, delete.yes)?;
+    confirm(&names, &delete)?;
     let mut keys = Vec::new();
     for name in &names {
         let key = ObjectKey::new(&**namespace, &**name);
@@ -38,13 +38,14 @@ pub(super) async fn run(delete: DeleteCluster) -> Result<ExitCode, CliError> {
     }
     if delete.wait {
         let clock = Clock::wall();
-        let watched = report::WatchedClusters::start(client, clock.clone()).await;
+        let deadline = report::Deadline::after(delete.timeout, clock.clone());
+        let watched = report::WatchedClusters::start(client, clock.clone(), &deadline).await?;
         let waited = Readiness::new(watched.clusters(), watched.machines(), clock)
             .only(keys)
-            .wait_gone(delete.timeout)
+            .wait_gone(deadline.left())
             .await;
         watched.stop().await;
-        waited.map_err(|error| report::timed_out(&error))?;
+        waited.map_err(|error| report::still_there(&error, &deadline))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,24 +59,26 @@ async fn all_names(client: &Client, namespace: &str) -> Result<Vec<String>, CliE
 }
 
 /// Asks on a terminal; refuses to guess without one, unless a single cluster was named.
-fn confirm(names: &[String], yes: bool) -> Result<(), CliError> {
-    if yes || (names.len() == 1 && !std::io::stdin().is_terminal()) {
+fn confirm(names: &[String], delete: &DeleteCluster) -> Result<(), CliError> {
+    let is_named = names.len() == 1 && !delete.all;
+    if delete.yes || (is_named && !std::io::stdin().is_terminal()) {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        let message =
-            format!("deleting {} clusters needs an answer, but stdin is no terminal", names.len());
+        let plural = if names.len() == 1 { "" } else { "s" };
+        let message = format!(
+            "deleting {} cluster{plural} needs an answer, but stdin is no terminal",
+            names.len()
+        );
         return Err(CliError::new("E002", Exit::Usage, message).hint("add --yes"));
     }
     let shown = names.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = names.len().saturating_sub(NAMES_SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    eprint!(
-        "Delete {} cluster(s): {}{more}? [y/N] ",
-        names.len(),
-        crate::tui::text::printable(&shown)
-    );
-    let _ = std::io::stderr().flush();
+    let what =
+        if names.len() == 1 { "cluster".to_owned() } else { format!("{} clusters:", names.len()) };
+    let shown = crate::tui::text::printable(&shown);
+    output::tell_part(&format!("Delete {what} {shown}{more}? [y/N] "));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(CliError::other)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -4,18 +4,20 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::arguments::Target;
 use super::collect;
 use super::connection::connect;
+use super::describe_watch;
 use super::error::{CliError, Exit};
 use super::output;
 use super::table::{self, Color, Look};
 use crate::acts::Served;
 use crate::clock::Clock;
 use crate::describe::{
-    Cell, Family, HEADERS, HEADERS_V1BETA1, MESSAGE_WIDTH, Options, Row, Tree, rows,
+    Cell, Family, HEADERS, HEADERS_V1BETA1, MESSAGE_WIDTH, Options, Row, Sources, Tree, rows,
 };
 
 /// Blanks between columns, as clusterctl has them.
@@ -43,6 +45,7 @@ pub enum DescribeKind {
 #[command(after_help = EXAMPLES)]
 pub struct DescribeCluster {
     /// Name of the cluster.
+    #[arg(add = super::complete::clusters())]
     pub name: String,
     /// Show all conditions of these: comma separated kinds or kind/name, or `all`; with `+` at the
     /// end only those that are not normal.
@@ -70,6 +73,10 @@ pub struct DescribeCluster {
     /// Output format.
     #[arg(short = 'o', long, value_enum, default_value_t = DescribeFormat::Tree)]
     pub output: DescribeFormat,
+    /// Go on and show every change: on a terminal in the same place, elsewhere one block after the
+    /// other.
+    #[arg(short = 'w', long)]
+    pub watch: bool,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
@@ -92,6 +99,7 @@ pub enum DescribeFormat {
 const EXAMPLES: &str = "\
 Examples:
   capim describe cluster demo
+  capim describe cluster demo -w       as it changes
   capim describe cluster demo --show-conditions KubeadmControlPlane
                                        all conditions of the control plane
   capim describe cluster demo --show-conditions all+
@@ -102,35 +110,101 @@ Examples:
 pub(super) async fn run(describe: DescribeCluster) -> Result<ExitCode, CliError> {
     let client = connect(&describe.target).await?;
     let served = Served::discover(&client).await?;
+    if describe.watch {
+        describe_watch::follow(&client, &served, &describe).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let sources =
         collect::cluster(&client, &served, &describe.target.namespace, &describe.name).await?;
-    let family = if describe.v1beta2 { Family::V1Beta2 } else { Family::V1Beta1 };
-    let options = Options {
-        show_conditions: describe.show_conditions.clone(),
-        show_machine_sets: describe.show_machinesets,
-        show_resource_sets: describe.show_resourcesets,
-        show_templates: describe.show_templates,
-        echo: describe.echo,
-        grouping: describe.grouping,
-        family,
-    };
-    let tree = Tree::of(&sources, options);
-    let headers: &[&str] = match family {
-        Family::V1Beta2 => &HEADERS,
-        Family::V1Beta1 => &HEADERS_V1BETA1,
-    };
-    let headers: Vec<String> = headers.iter().map(|&header| header.to_owned()).collect();
-    let rows = |width| rows(&tree, Clock::wall().now(), width);
-    match describe.output {
-        DescribeFormat::Tree => {
-            let width = message_width(&headers, &rows(MESSAGE_WIDTH), terminal_width());
-            let look = Look { gap: GAP, colors: describe.color.is_on() };
-            output::write(table::toned(&headers, &cells(rows(width)), look))?;
-        }
-        DescribeFormat::Json => output::json(&as_value(&headers, &rows(MESSAGE_WIDTH)))?,
-        DescribeFormat::Yaml => output::yaml(&as_value(&headers, &rows(MESSAGE_WIDTH)))?,
-    }
+    output::write(View::of(&describe).text(&sources, Clock::wall().now())?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a cluster is shown.
+pub(super) struct View {
+    options: Options,
+    headers: Vec<String>,
+    format: DescribeFormat,
+    colors: bool,
+}
+
+impl View {
+    /// As the arguments ask for it.
+    pub(super) fn of(describe: &DescribeCluster) -> Self {
+        let family = if describe.v1beta2 { Family::V1Beta2 } else { Family::V1Beta1 };
+        let options = Options {
+            show_conditions: describe.show_conditions.clone(),
+            show_machine_sets: describe.show_machinesets,
+            show_resource_sets: describe.show_resourcesets,
+            show_templates: describe.show_templates,
+            echo: describe.echo,
+            grouping: describe.grouping,
+            family,
+        };
+        let headers: &[&str] = match family {
+            Family::V1Beta2 => &HEADERS,
+            Family::V1Beta1 => &HEADERS_V1BETA1,
+        };
+        let headers = headers.iter().map(|&header| header.to_owned()).collect();
+        Self { options, headers, format: describe.output, colors: describe.color.is_on() }
+    }
+
+    /// Whether it is the tree for people.
+    pub(super) fn is_tree(&self) -> bool {
+        self.format == DescribeFormat::Tree
+    }
+
+    /// The cluster as text.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON or YAML.
+    pub(super) fn text(&self, sources: &Sources, now: Timestamp) -> Result<String, CliError> {
+        let tree = Tree::of(sources, self.options.clone());
+        let rows = |width| rows(&tree, now, width);
+        match self.format {
+            DescribeFormat::Tree => {
+                let width = message_width(&self.headers, &rows(MESSAGE_WIDTH), terminal_width());
+                let look = Look { gap: GAP, colors: self.colors };
+                Ok(table::toned(&self.headers, &cells(rows(width)), look))
+            }
+            DescribeFormat::Json => output::json_text(&self.value(sources, now)),
+            DescribeFormat::Yaml => output::yaml_text(&self.value(sources, now)),
+        }
+    }
+
+    /// One of several texts: JSON is on one line then.
+    ///
+    /// # Errors
+    /// As [`View::text`].
+    pub(super) fn line_or_block(
+        &self,
+        sources: &Sources,
+        now: Timestamp,
+    ) -> Result<String, CliError> {
+        match self.format {
+            DescribeFormat::Json => Ok(output::json_line(&self.value(sources, now))),
+            DescribeFormat::Tree | DescribeFormat::Yaml => self.text(sources, now),
+        }
+    }
+
+    /// What stands between two of several texts.
+    pub(super) fn between(&self) -> &'static str {
+        match self.format {
+            DescribeFormat::Tree => "\n",
+            DescribeFormat::Yaml => "---\n",
+            DescribeFormat::Json => "",
+        }
+    }
+
+    /// What is shown, with ages as of one moment that is always the same.
+    pub(super) fn content(&self, sources: &Sources) -> Value {
+        self.value(sources, Timestamp::MAX)
+    }
+
+    fn value(&self, sources: &Sources, now: Timestamp) -> Value {
+        let tree = Tree::of(sources, self.options.clone());
+        as_value(&self.headers, &rows(&tree, now, MESSAGE_WIDTH))
+    }
 }
 
 fn cells(rows: Vec<Row>) -> Vec<Vec<Cell>> {

@@ -1,5 +1,6 @@
 //! `capim env`, `capim shell` and `capim exec`: KUBECONFIG of the playground or of a cluster.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::Target;
 use super::child;
-use super::connection::{connect, kubeconfig_path};
+use super::connection::connect;
 use super::error::CliError;
 use super::instance::Instance;
 use super::kubeconfig;
@@ -23,6 +24,7 @@ Examples:
   capim env --shell fish | source")]
 pub struct Env {
     /// Workload cluster; without it the management API.
+    #[arg(add = super::complete::clusters())]
     pub cluster: Option<String>,
     /// Whose syntax.
     #[arg(long, value_enum, default_value_t = Syntax::Sh)]
@@ -54,6 +56,7 @@ Examples:
   capim shell demo                     then: kubectl get nodes")]
 pub struct Shell {
     /// Workload cluster; without it the management API.
+    #[arg(add = super::complete::clusters())]
     pub cluster: Option<String>,
     /// Which playground, and where in it.
     #[command(flatten)]
@@ -68,10 +71,11 @@ Examples:
   capim exec demo -- kubectl get nodes")]
 pub struct Exec {
     /// Workload cluster; without it the management API.
+    #[arg(add = super::complete::clusters())]
     pub cluster: Option<String>,
     /// The command.
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// Which playground, and where in it.
     #[command(flatten)]
     pub target: Target,
@@ -88,30 +92,33 @@ pub(super) async fn shell(shell: Shell) -> Result<ExitCode, CliError> {
     let program = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty());
     let program = program.unwrap_or_else(|| "/bin/sh".to_owned());
     let of = shell.cluster.as_deref().unwrap_or("the management API");
-    eprintln!("KUBECONFIG of {} is set; `exit` leaves", crate::tui::text::printable(of));
-    run(&[program], &path, shell.cluster.as_deref()).await
+    let of = crate::tui::text::printable(of);
+    output::tell(&format!("KUBECONFIG of {of} is set; `exit` leaves"));
+    run(&[program], &path, shell.cluster.as_deref())
 }
 
 pub(super) async fn exec(exec: Exec) -> Result<ExitCode, CliError> {
     let path = path(&exec.target, exec.cluster.as_deref()).await?;
-    run(&exec.command, &path, exec.cluster.as_deref()).await
+    run(&exec.command, &path, exec.cluster.as_deref())
 }
 
-async fn run(command: &[String], path: &Path, cluster: Option<&str>) -> Result<ExitCode, CliError> {
+fn run(
+    command: &[impl AsRef<OsStr>],
+    path: &Path,
+    cluster: Option<&str>,
+) -> Result<ExitCode, CliError> {
     let name = cluster.unwrap_or_default().to_owned();
     let instance = Instance::chosen().name().to_owned();
-    child::run_with(command, path, &[("CAPIM_CLUSTER", name), ("CAPIM_INSTANCE", instance)]).await
+    let variables = [("CAPIM_CLUSTER", name), ("CAPIM_INSTANCE", instance)];
+    child::become_command(command, path, &variables)
 }
 
 /// The file that KUBECONFIG is to name: the playground's, or a private copy of a cluster's.
 async fn path(target: &Target, cluster: Option<&str>) -> Result<PathBuf, CliError> {
     let client = connect(target).await?;
-    let path = kubeconfig_path(target);
-    let Some(cluster) = cluster else {
-        return Ok(std::path::absolute(&path).unwrap_or(path));
-    };
+    let Some(cluster) = cluster else { return kubeconfig::management_path(target) };
     let content = kubeconfig_of(&client, &target.namespace, cluster).await?;
-    kubeconfig::keep(&target.namespace, cluster, &content)
+    kubeconfig::keep(target, cluster, &content)
 }
 
 /// `export KUBECONFIG=...` with a newline.

@@ -23,7 +23,7 @@ use crate::tui::text::{age, one_line};
 #[command(after_help = EXAMPLES)]
 pub struct Events {
     /// Only events of a cluster and all that belongs to it, or of one object.
-    #[arg(value_name = "CLUSTER|KIND/NAME")]
+    #[arg(value_name = "CLUSTER|KIND/NAME", add = super::complete::objects())]
     pub object: Option<String>,
     /// All namespaces.
     #[arg(short = 'A', long, conflicts_with = "object")]
@@ -206,7 +206,7 @@ async fn follow(
     let events = client.watch_as(&path, "application/json").await;
     let mut events = events.map_err(|error| request_failed("watch events", &error))?;
     while let Some(event) = events.next().await {
-        let event = event.map_err(|error| ended(format!(": {error}")))?;
+        let event = event.map_err(|error| ended(format!(": {}", error.reason())))?;
         let object = &event["object"];
         let is_new = matches!(event["type"].as_str(), Some("ADDED" | "MODIFIED"));
         if !is_new || !followed.wants(client, object).await {

@@ -1,5 +1,6 @@
 //! `capim get`: objects of any kind. Clusters, machines and control planes have the dashboard's
-//! rows, other kinds and `-o wide` the server's tables.
+//! rows, other kinds and `-o wide` the server's tables. Requests by client are not objects:
+//! [`get_requests`].
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::connection::{connect, request_failed};
 use super::describe::usage;
 use super::error::{CliError, Exit};
 use super::get_rows::{self, Shown};
-use super::output;
+use super::{get_requests, output};
 use crate::acts::{Kind, Served, encoded};
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
@@ -22,11 +23,12 @@ use crate::tui::text::natural;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Get {
-    /// What to show: a kind by any of its names, several with commas, or KIND/NAME.
-    #[arg(value_name = "KIND[/NAME]")]
+    /// What to show: a kind by any of its names, several with commas, or KIND/NAME; `requests`
+    /// shows who asks the management API for what.
+    #[arg(value_name = "KIND[/NAME]", add = super::complete::kinds())]
     pub kind: String,
     /// Only the objects of these names.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::of_kind_before())]
     pub names: Vec<String>,
     /// All namespaces.
     #[arg(short = 'A', long)]
@@ -69,7 +71,7 @@ pub enum GetFormat {
 }
 
 /// Between two watches of which the first told nothing.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +80,8 @@ Examples:
   capim get md,ms -A                   MachineDeployments and MachineSets of all namespaces
   capim get kcp/demo-cp -o yaml
   capim get machines -w                a line for every change
-  capim get events -w -o ndjson        for programs";
+  capim get events -w -o ndjson        for programs
+  capim get requests -o wide           who asks the management API: requests, errors, latencies";
 
 /// Which objects of one kind.
 pub(super) struct Question<'a> {
@@ -123,12 +126,16 @@ impl Question<'_> {
 }
 
 pub(super) async fn run(get: Get) -> Result<ExitCode, CliError> {
+    let requests = get_requests::asked(&get)?;
     let client = connect(&get.target).await?;
-    let served = Served::discover(&client).await?;
-    let questions = questions(&get, &served)?;
     if get.watch && matches!(get.output, GetFormat::Json | GetFormat::Yaml) {
         return Err(usage("--watch goes with -o table, wide, name or ndjson"));
     }
+    if let Some(names) = requests {
+        return get_requests::run(&client, &get, &names).await;
+    }
+    let served = Served::discover(&client).await?;
+    let questions = questions(&get, &served)?;
     if get.watch && questions.len() > 1 {
         return Err(usage("only one kind can be watched at a time"));
     }
@@ -235,7 +242,11 @@ fn names(kind: &Kind, objects: &[Value]) -> String {
     objects.iter().map(name).collect()
 }
 
-fn write_objects(objects: Vec<Value>, format: GetFormat, single: bool) -> Result<(), CliError> {
+pub(super) fn write_objects(
+    objects: Vec<Value>,
+    format: GetFormat,
+    single: bool,
+) -> Result<(), CliError> {
     let value = match <[Value; 1]>::try_from(objects) {
         Ok([object]) if single => object,
         Ok([object]) => json!({"apiVersion": "v1", "kind": "List", "items": [object]}),
@@ -262,7 +273,7 @@ async fn follow(
     let mut definitions = Value::Null;
     loop {
         let ended = |error: ClientError| {
-            CliError::new("E023", Exit::Other, format!("the watch ended: {error}"))
+            CliError::new("E023", Exit::Other, format!("the watch ended: {}", error.reason()))
                 .hint("is the playground still running? capim get clusters")
         };
         let mut events = client.watch_as(&question.watch(&version), accept).await.map_err(ended)?;

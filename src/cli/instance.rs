@@ -56,6 +56,9 @@ pub(super) struct Record {
     pub(super) options: BTreeMap<String, String>,
     /// Arguments as typed, for a restart.
     pub(super) arguments: Vec<String>,
+    /// Its settings among the variables, for a restart; `None` in records of earlier versions.
+    #[serde(default)]
+    pub(super) settings: Option<BTreeMap<String, String>>,
     /// Directory in which they were typed.
     pub(super) directory: PathBuf,
 }
@@ -201,10 +204,15 @@ impl Instance {
         let path = self.lock_path();
         let mut options = OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let lock = options.create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|error| unusable(&path, &error))?;
+        options.create(true).truncate(false).write(true);
         for _ in 0..LOCK_TRIES {
+            let lock = options.open(&path).map_err(|error| unusable(&path, &error))?;
             match lock.try_lock() {
+                // Removed while it was waited for: the lock is worth nothing.
+                Ok(()) if !is_at(&lock, &path) => {
+                    make_private_directory(&directory)
+                        .map_err(|error| unusable(&directory, &error))?;
+                }
                 Ok(()) => {
                     self.forget_record();
                     return Ok(Hold { instance: self.clone(), _lock: lock });
@@ -226,8 +234,16 @@ impl Instance {
             .hint(format!("{command} down                stops it; its objects are lost"))
     }
 
+    /// Says (`E022`) that it runs, but that there is no kubeconfig to reach it with.
+    pub(super) fn has_no_kubeconfig(&self) -> CliError {
+        let message = format!("instance {:?} runs without a kubeconfig", self.name);
+        CliError::new("E022", Exit::Conflict, message)
+            .note("cause: it was started with --no-kubeconfig")
+            .hint(format!("{0} down && {0} up -d", self.command()))
+    }
+
     /// Removes a description that is left over.
-    pub(super) fn forget_record(&self) {
+    fn forget_record(&self) {
         let _ = std::fs::remove_file(self.record_path());
     }
 
@@ -267,6 +283,16 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.instance.forget_record();
+    }
+}
+
+/// Whether a path still leads to an open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |it: std::fs::Metadata| (it.dev(), it.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => place(open) == place(there),
+        _ => false,
     }
 }
 

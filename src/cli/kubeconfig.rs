@@ -1,12 +1,12 @@
 //! `capim kubeconfig`: of the management API and of workload clusters, printed, written or merged.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::arguments::Target;
-use super::connection::{connect, kubeconfig_path, request_failed};
+use super::connection::{connect, kubeconfig_path, kubeconfig_text, request_failed};
 use super::error::{CliError, Exit};
 use super::instance::{Instance, unusable};
 use super::merged::{self, Current};
@@ -15,8 +15,11 @@ use crate::acts::kubeconfig_of;
 use crate::api::core::Cluster;
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::pki::sha256_hex;
 use crate::playground::write_private;
 
+/// Digits of the hash that tells servers apart.
+const HASH_DIGITS: usize = 8;
 /// From so many contexts on, kubectl becomes slow.
 const CONTEXTS_MANY: usize = 50;
 
@@ -30,6 +33,7 @@ Examples:
   capim kubeconfig --all --dir kubeconfigs/")]
 pub struct KubeconfigArguments {
     /// Workload cluster; without it the management API.
+    #[arg(add = super::complete::clusters())]
     pub cluster: Option<String>,
     /// Print the path of the file instead of its content.
     #[arg(long, conflicts_with_all = ["merge", "write"])]
@@ -70,15 +74,14 @@ pub(super) async fn run(arguments: KubeconfigArguments) -> Result<ExitCode, CliE
     if arguments.all {
         return all(&arguments, &client, &clock).await;
     }
-    let path = kubeconfig_path(&arguments.target);
     let text = match &arguments.cluster {
-        None => std::fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?,
+        None => kubeconfig_text(&arguments.target)?,
         Some(cluster) => kubeconfig_of(&client, &arguments.target.namespace, cluster).await?,
     };
     if arguments.path {
         let path = match &arguments.cluster {
-            None => std::path::absolute(&path).unwrap_or(path),
-            Some(cluster) => keep(&arguments.target.namespace, cluster, &text)?,
+            None => management_path(&arguments.target)?,
+            Some(cluster) => keep(&arguments.target, cluster, &text)?,
         };
         output::write(format!("{}\n", path.display()))?;
     } else if let Some(file) = &arguments.write {
@@ -158,14 +161,74 @@ async fn all(
     Ok(ExitCode::SUCCESS)
 }
 
+/// A file whose current context is the management API that the arguments name: their own file, or a
+/// private copy with their context.
+///
+/// # Errors
+/// As [`kubeconfig_text`] and [`keep`].
+pub(super) fn management_path(target: &Target) -> Result<PathBuf, CliError> {
+    if target.context.is_none() {
+        let path = kubeconfig_path(target);
+        return Ok(std::path::absolute(&path).unwrap_or(path));
+    }
+    // No cluster has this name.
+    keep(target, "_management", &kubeconfig_text(target)?)
+}
+
 /// A private copy of a cluster's kubeconfig in the instance's directory.
 ///
 /// # Errors
 /// `E013` if it cannot be written.
-pub(super) fn keep(namespace: &str, cluster: &str, text: &str) -> Result<PathBuf, CliError> {
+pub(super) fn keep(target: &Target, cluster: &str, text: &str) -> Result<PathBuf, CliError> {
+    let path = Instance::chosen().directory().join("workload").join(kept_name(target, cluster));
+    write_private(&path, text).map_err(|error| unusable(&path, &error))?;
+    Ok(path)
+}
+
+/// Its name. A cluster of another management server is another one, whatever its name: a shell that
+/// has the file's path in KUBECONFIG must not find another server in it later.
+fn kept_name(target: &Target, cluster: &str) -> String {
     // The names have passed the server, so they are no paths.
-    let file = format!("{namespace}.{cluster}.kubeconfig");
-    let path: &Path = &Instance::chosen().directory().join("workload").join(file);
-    write_private(path, text).map_err(|error| unusable(path, &error))?;
-    Ok(path.to_owned())
+    let namespace = &target.namespace;
+    if target.kubeconfig.is_none() && target.context.is_none() {
+        return format!("{namespace}.{cluster}.kubeconfig");
+    }
+    let path = kubeconfig_path(target);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let server = super::attach::server(&path);
+    let context = target.context.as_deref().unwrap_or_default();
+    let of =
+        sha256_hex([path.as_os_str().as_encoded_bytes(), server.as_bytes(), context.as_bytes()]);
+    format!("{namespace}.{cluster}.{}.kubeconfig", &of[..HASH_DIGITS])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_kubeconfigs_of_different_servers_are_different_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("prod.yaml");
+        let server = |url: &str| {
+            let context = "current-context: a\ncontexts: [{name: a, context: {cluster: a}}]\n";
+            let cluster = format!("clusters: [{{name: a, cluster: {{server: {url}}}}}]\n");
+            std::fs::write(&file, context.to_owned() + &cluster).unwrap();
+        };
+        let of_context = |kubeconfig: Option<&std::path::Path>, context: Option<&str>| {
+            let (kubeconfig, context) =
+                (kubeconfig.map(std::path::Path::to_owned), context.map(str::to_owned));
+            let target = Target { kubeconfig, context, namespace: "default".to_owned() };
+            kept_name(&target, "demo")
+        };
+        let name = |kubeconfig| of_context(kubeconfig, None);
+        assert_ne!(of_context(Some(&file), Some("b")), of_context(Some(&file), Some("c")));
+        assert_eq!(name(None), "default.demo.kubeconfig");
+        server("https://one");
+        let one = name(Some(&file));
+        assert_ne!(one, name(None));
+        assert_eq!(one, name(Some(&file)));
+        server("https://two");
+        assert_ne!(one, name(Some(&file)));
+    }
 }

@@ -5,7 +5,7 @@
 //! was added is remembered in the instance's directory and goes with the instance. (client-go
 //! v0.36: tools/clientcmd/loader.go)
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CliError, Exit};
 use super::instance::{Instance, unusable};
 use crate::clock::Clock;
-use crate::playground::write_private;
+use crate::playground::{make_private_directory, write_private};
 use crate::tui::text::age;
 
 /// How long a locked file is waited for, and how often it is tried.
@@ -95,10 +95,11 @@ pub(super) async fn add(
     current: Current,
     clock: &Clock,
 ) -> Result<String, CliError> {
-    let file = resolved(file);
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let incoming = parse(kubeconfig).map_err(CliError::other)?;
-    let mut remembered = remembered(instance);
     let lock = Lock::take(&file, clock).await?;
+    let memory = lock_memory(instance, clock).await?;
+    let mut remembered = remembered(instance);
     let mut document = read(&file)?;
     let own = remembered.iter().find(|it| it.file == file).cloned();
     let mut added =
@@ -123,6 +124,7 @@ pub(super) async fn add(
     remembered.retain(|it| it.file != file);
     remembered.push(added);
     remember(instance, &remembered)?;
+    drop(memory);
     write(&file, &document)?;
     drop(lock);
     Ok(context)
@@ -155,22 +157,48 @@ fn put(
     Ok(())
 }
 
+/// Refuses to replace a kubeconfig that holds more than a playground's own context.
+///
+/// # Errors
+/// `E051`
+pub(super) fn refuse_others(file: &Path, context: &str) -> Result<(), CliError> {
+    let Ok(text) = std::fs::read_to_string(file) else { return Ok(()) };
+    let found = parse(&text).map(|document| match document.get("contexts") {
+        Some(Tree::List(entries)) => {
+            entries.iter().map(|it| it.name().unwrap_or_default().to_owned()).collect()
+        }
+        _ => Vec::new(),
+    });
+    let what = match found {
+        Ok(names) if names.iter().all(|name| name == context) => return Ok(()),
+        Ok(names) => format!("holds other contexts: {}", names.join(", ")),
+        Err(_) => "is no kubeconfig".to_owned(),
+    };
+    let message = format!("{} {what}; it is not replaced", file.display());
+    Err(CliError::new("E051", Exit::Conflict, message)
+        .hint("--merge                      adds the context to ~/.kube/config")
+        .hint("--kubeconfig PATH            a file that does not exist"))
+}
+
 /// Removes all that this instance has added, from whichever files.
 ///
 /// # Errors
 /// As [`add`]; what could not be removed stays remembered.
 pub(super) async fn remove(instance: &Instance, clock: &Clock) -> Result<(), CliError> {
-    let mut left = remembered(instance);
-    while let Some(added) = left.first() {
-        if added.file.exists() {
-            let lock = Lock::take(&added.file, clock).await?;
-            let mut document = read(&added.file)?;
-            take_out(&mut document, added);
-            write(&added.file, &document)?;
-            drop(lock);
+    for Added { file, .. } in remembered(instance) {
+        let exists = file.exists();
+        let lock = if exists { Some(Lock::take(&file, clock).await?) } else { None };
+        let memory = lock_memory(instance, clock).await?;
+        // More may have been added, or all removed, while the locks were waited for.
+        let (of_file, left): (Vec<Added>, Vec<Added>) =
+            remembered(instance).into_iter().partition(|it| it.file == file);
+        if exists {
+            let mut document = read(&file)?;
+            of_file.iter().for_each(|added| take_out(&mut document, added));
+            write(&file, &document)?;
         }
-        left.remove(0);
         remember(instance, &left)?;
+        drop((memory, lock));
     }
     Ok(())
 }
@@ -210,10 +238,37 @@ fn remember(instance: &Instance, added: &[Added]) -> Result<(), CliError> {
     write_private(&path, &text).map_err(|error| unusable(&path, &error))
 }
 
-/// The file behind links, so that a link stays one.
+/// The file behind links, so that a link stays one. Locked is what the links are called: client-go
+/// does so.
 fn resolved(file: &Path) -> PathBuf {
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    std::fs::canonicalize(&absolute).unwrap_or(absolute)
+    std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
+}
+
+/// The lock of what is remembered, whichever files it is about: given back when the file is closed.
+async fn lock_memory(instance: &Instance, clock: &Clock) -> Result<File, CliError> {
+    let path = instance.directory().join("merged.lock");
+    let failed = |error: std::io::Error| unusable(&path, &error);
+    make_private_directory(&instance.directory()).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    let locked = async {
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => clock.sleep(LOCK_PAUSE).await,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    };
+    match clock.timeout(LOCK_MAX, locked).await {
+        Ok(locked) => locked.map(|()| file),
+        Err(_) => Err(CliError::new(
+            "E050",
+            Exit::Conflict,
+            format!("{} is locked by another capim", path.display()),
+        )),
+    }
 }
 
 fn parse(text: &str) -> Result<IndexMap<String, Tree>, String> {
@@ -241,6 +296,7 @@ fn read(file: &Path) -> Result<IndexMap<String, Tree>, CliError> {
 /// Writes the file in one step, with the mode that it had.
 fn write(file: &Path, document: &IndexMap<String, Tree>) -> Result<(), CliError> {
     let text = serde_saphyr::to_string(document).map_err(CliError::other)?;
+    let file = &resolved(file);
     let mode = std::fs::metadata(file).map(|it| it.permissions().mode() & 0o777).ok();
     write_private(file, &text).map_err(|error| failed(file, &format!("written: {error}")))?;
     if let Some(mode) = mode {
@@ -351,5 +407,24 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_kubeconfig_of_others_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        let refused = || refuse_others(&file, "capim").map_err(|error| error.to_string());
+        assert_eq!(refused(), Ok(()), "there is none");
+        for own in ["", "contexts: []\n", "contexts:\n- name: capim\n"] {
+            std::fs::write(&file, own).unwrap();
+            assert_eq!(refused(), Ok(()), "{own}");
+        }
+        std::fs::write(&file, FILE).unwrap();
+        let error = refused().unwrap_err();
+        assert!(error.contains("holds other contexts: prod; it is not replaced"), "{error}");
+        for other in ["- 1\n", "contexts:\n- name: capim\n- name: capim-ci\n", "a: ["] {
+            std::fs::write(&file, other).unwrap();
+            assert!(refused().is_err(), "{other}");
+        }
     }
 }

@@ -9,7 +9,9 @@ mod attach;
 mod background;
 mod bug_report;
 mod child;
+mod codes;
 mod collect;
+mod complete;
 mod completion;
 mod config;
 mod connection;
@@ -18,6 +20,7 @@ mod create_topology;
 mod dashboard;
 mod delete;
 mod describe;
+mod describe_watch;
 mod doctor;
 mod down;
 mod environment;
@@ -25,8 +28,10 @@ pub mod error;
 mod etcd;
 mod events;
 mod examples;
+mod explain;
 mod generate;
 mod get;
+mod get_requests;
 mod get_rows;
 mod instance;
 mod kubeconfig;
@@ -39,14 +44,18 @@ mod pause;
 mod port_owner;
 mod progress;
 mod provider;
+mod ready_file;
+mod refused;
 mod report;
 mod rollout;
 mod scale;
 mod settings;
 mod signals;
 mod status;
+mod stop_when;
 mod table;
 mod timeline;
+mod timeline_svg;
 mod topology;
 mod up;
 mod upgrade;
@@ -55,26 +64,24 @@ mod version;
 mod wait;
 mod why;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use arguments::{Arguments, Command, CreateKind, DeleteKind, TopologyVerb};
-use error::{CliError, Exit};
+use error::{CliError, ErrorFormat, Exit, usage_error};
 use instance::Instance;
 use settings::Settings;
 
 /// Runs the executable: parses the arguments, runs the verb and reports its error.
 pub fn main() -> ExitCode {
-    let arguments = std::env::args_os().map(|it| it.to_string_lossy().into_owned());
-    let program = match Program::of(arguments) {
+    complete::answer();
+    let errors = ErrorFormat::chosen();
+    let program = match Program::of(std::env::args_os().collect(), errors) {
         Ok(program) => program,
-        Err(error) => {
-            output::tell(&error.to_string());
-            return ExitCode::from(error.exit as u8);
-        }
+        Err(error) => return errors.tell(&error),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
@@ -82,20 +89,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let error =
                 CliError::new("E070", Exit::Environment, format!("failed to start: {error}"));
-            eprintln!("{error}");
-            return ExitCode::from(error.exit as u8);
+            return errors.tell(&error);
         }
     };
     let outcome = runtime.block_on(program.run());
     // Blocking reads of stdin must not hold the process.
     runtime.shutdown_background();
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(error.exit as u8)
-        }
-    }
+    outcome.unwrap_or_else(|error| errors.tell(&error))
 }
 
 /// What the executable was started as.
@@ -109,8 +109,9 @@ enum Program {
 
 impl Program {
     /// Ends the process for what it cannot read, and for `--help`.
-    fn of(arguments: impl Iterator<Item = String>) -> Result<Self, CliError> {
-        let arguments: Vec<String> = arguments.collect();
+    fn of(typed: Vec<OsString>, errors: ErrorFormat) -> Result<Self, CliError> {
+        let arguments: Vec<String> =
+            typed.iter().map(|it| it.to_string_lossy().into_owned()).collect();
         let own =
             arguments.first().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str);
         Ok(match (own, arguments.get(1).map(String::as_str)) {
@@ -119,10 +120,9 @@ impl Program {
             // Its flags are not for clap, which takes `--` for itself.
             (_, Some("apiserver")) => Self::Apiserver(arguments[2..].to_vec()),
             _ => {
-                let settings = Settings::load(settings_file(&arguments).as_deref())?;
-                let matches = settings.apply(Arguments::command())?.get_matches_from(arguments);
-                let parsed = Arguments::from_arg_matches(&matches);
-                Self::Capim(Box::new(parsed.unwrap_or_else(|error| error.exit())), settings)
+                let loaded = Settings::load(settings_file(&arguments).as_deref());
+                let (arguments, settings) = with_settings(typed, loaded, errors)?;
+                Self::Capim(Box::new(arguments), settings)
             }
         })
     }
@@ -138,6 +138,44 @@ impl Program {
             }
             Self::Apiserver(arguments) => apiserver::run(&arguments).await,
             Self::Etcd(arguments) => etcd::run(&arguments).await,
+        }
+    }
+}
+
+/// Reads the arguments with settings as defaults. Settings that are broken stop only those commands
+/// that need them.
+fn with_settings(
+    typed: Vec<OsString>,
+    loaded: Result<Settings, CliError>,
+    errors: ErrorFormat,
+) -> Result<(Arguments, Settings), CliError> {
+    let plain = Arguments::command().try_get_matches_from(&typed);
+    let applied = loaded.and_then(|settings| {
+        let command = match &plain {
+            Ok(plain) => settings.apply(Arguments::command(), settings::given(plain))?,
+            Err(_) => settings.apply(Arguments::command(), |_| false)?,
+        };
+        Ok((command, settings))
+    });
+    let parse = |command: clap::Command, typed: Vec<OsString>| {
+        let matches = command.try_get_matches_from(typed);
+        match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+            Ok(parsed) => Ok(parsed),
+            Err(error) if errors == ErrorFormat::Json && error.use_stderr() => {
+                Err(usage_error(&error))
+            }
+            Err(error) => error.exit(),
+        }
+    };
+    match applied {
+        Ok((command, settings)) => Ok((parse(command, typed)?, settings)),
+        Err(error) => {
+            let arguments = parse(Arguments::command(), typed)?;
+            match &arguments.command {
+                Some(Command::Up(_)) => Err(error),
+                Some(Command::Config(config)) if config.needs_settings() => Err(error),
+                _ => Ok((arguments, Settings::default())),
+            }
         }
     }
 }

@@ -77,10 +77,21 @@ pub(super) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Writes a part of a line to stderr, e.g. a question, if somebody reads it.
+pub(super) fn tell_part(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+}
+
 /// Writes a value as JSON to stdout.
 pub(super) fn json(value: &Value) -> Result<(), CliError> {
+    write(json_text(value)?)
+}
+
+/// A value as JSON, with the line's end.
+pub(super) fn json_text(value: &Value) -> Result<String, CliError> {
     let text = serde_json::to_string_pretty(value).map_err(CliError::other)?;
-    write(harmless(text) + "\n")
+    Ok(harmless(text) + "\n")
 }
 
 /// A value as JSON on one line, with the line's end.
@@ -109,8 +120,13 @@ fn harmless(json: String) -> String {
 
 /// Writes a value as YAML to stdout.
 pub(super) fn yaml(value: &Value) -> Result<(), CliError> {
+    write(yaml_text(value)?)
+}
+
+/// A value as YAML, with the line's end.
+pub(super) fn yaml_text(value: &Value) -> Result<String, CliError> {
     let text = serde_saphyr::to_string(value).map_err(CliError::other)?;
-    write(text.trim_end().to_owned() + "\n")
+    Ok(text.trim_end().to_owned() + "\n")
 }
 
 #[cfg(test)]

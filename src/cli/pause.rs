@@ -15,7 +15,7 @@ use crate::acts::{self, PauseState, Served};
 #[command(after_help = EXAMPLES)]
 pub struct Pause {
     /// A cluster's name, or KIND/NAME for one object.
-    #[arg(required = true, value_name = "CLUSTER|KIND/NAME")]
+    #[arg(required = true, value_name = "CLUSTER|KIND/NAME", add = super::complete::objects())]
     pub objects: Vec<String>,
     /// Which playground, and where in it.
     #[command(flatten)]

@@ -1,10 +1,12 @@
 //! How far long work has come: a bar on a terminal, a line for every tenth elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use super::output;
 use crate::clock::Clock;
 
+/// Back to the begin of the line, which becomes empty.
+const CLEAR: &str = "\r\u{1b}[2K";
 /// Cells of a bar.
 const CELLS: usize = 24;
 /// Work of fewer pieces is not worth lines.
@@ -40,13 +42,24 @@ impl Progress {
         Self { what: "", clock, shows: Shows::Nothing, last: None }
     }
 
+    /// Whether anything is shown at all.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shows != Shows::Nothing
+    }
+
+    /// Makes room for a line of other text; the bar comes back with the next [`Self::set`].
+    pub(super) fn give_way(&mut self) {
+        if self.shows == Shows::Bar && self.last.take().is_some() {
+            output::tell_part(CLEAR);
+        }
+    }
+
     /// So much is done.
     pub(super) fn set(&mut self, done: usize, total: usize) {
         match self.shows {
             Shows::Bar if self.last != Some(done) => {
                 self.last = Some(done);
-                eprint!("\r\u{1b}[2K{}", bar(self.what, done, total));
-                let _ = std::io::stderr().flush();
+                output::tell_part(&format!("{CLEAR}{}", bar(self.what, done, total)));
             }
             Shows::Lines if total >= LINES_FROM => {
                 let tenth = done * 10 / total;
@@ -62,9 +75,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shows == Shows::Bar && self.last.is_some() {
-            eprint!("\r\u{1b}[2K");
-        }
+        self.give_way();
     }
 }
 

@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::ProviderCommand;
-use super::connection::own_kubeconfig;
+use super::connection::{client_of, own_kubeconfig};
 use super::error::{CliError, Exit};
 use super::output::line;
 use super::signals::Signals;
 use super::up::{check_file_limit, log_to_stderr, warn_of_listening};
-use crate::client::Client;
 use crate::clock::{Clock, Seed};
 use crate::playground::{ProcessConfig, ProcessError, Provider, ProviderProcess, Selection, Stage};
+
+/// How long a process may take to end, with the release of its Leases.
+const END_MAX: std::time::Duration = std::time::Duration::from_secs(8);
 
 pub(super) async fn run(arguments: ProviderCommand) -> Result<ExitCode, CliError> {
     check_file_limit(0)?;
@@ -20,10 +22,7 @@ pub(super) async fn run(arguments: ProviderCommand) -> Result<ExitCode, CliError
     let mut signals = Signals::listen()?;
     let clock = Clock::wall();
     let path = arguments.kubeconfig.clone().unwrap_or_else(own_kubeconfig);
-    let client = Client::from_kubeconfig_file(&path, "capim").await.map_err(|error| {
-        let message = format!("failed to use kubeconfig {}: {error}", path.display());
-        CliError::new("E022", Exit::Other, message)
-    })?;
+    let client = client_of(&path, arguments.context.as_deref()).await?;
     warn_of_listening(&clock, arguments.network.listen);
     let providers: Selection =
         arguments.providers.iter().flat_map(|name| name.providers()).copied().collect();
@@ -59,7 +58,7 @@ pub(super) async fn run(arguments: ProviderCommand) -> Result<ExitCode, CliError
     };
     stop.cancel();
     // A connection that is still being made ends with the process.
-    let _ = clock.timeout(std::time::Duration::from_secs(2), working).await;
+    let _ = clock.timeout(END_MAX, working).await;
     Ok(ExitCode::from(code))
 }
 
@@ -76,9 +75,9 @@ fn failed(error: ProcessError) -> CliError {
         ProcessError::Unreachable(_) => CliError::new("E021", Exit::NotRunning, message)
             .hint("capim up --external infra     starts a management API for this provider")
             .hint("--kubeconfig FILE             names another one"),
-        ProcessError::Credentials(_) => CliError::new("E023", Exit::Other, message)
+        ProcessError::Credentials(_) => CliError::new("E036", Exit::Other, message)
             .hint("a kubeconfig of an earlier run, or its certificate has expired"),
-        ProcessError::MissingKinds(_) => CliError::new("E024", Exit::NotFound, message).hint(
+        ProcessError::MissingKinds(_) => CliError::new("E037", Exit::NotFound, message).hint(
             "install Cluster API's CustomResourceDefinitions first, with the v1beta2 versions",
         ),
         ProcessError::Request { .. } => CliError::other(message),

@@ -25,9 +25,16 @@ pub(super) struct WatchedClusters {
 }
 
 impl WatchedClusters {
-    /// Starts watching and waits for the first full lists.
-    pub(super) async fn start(client: Client, clock: Clock) -> Self {
-        let manager = Manager::new(client, clock);
+    /// Starts watching and waits for the first full lists, all within a deadline.
+    ///
+    /// # Errors
+    /// `E041`
+    pub(super) async fn start(
+        client: Client,
+        clock: Clock,
+        deadline: &Deadline,
+    ) -> Result<Self, CliError> {
+        let manager = Manager::new(client, clock.clone());
         let (clusters, machines) = (manager.informer::<Cluster>(), manager.informer::<Machine>());
         index_machines(&machines);
         let stop = CancellationToken::new();
@@ -35,9 +42,19 @@ impl WatchedClusters {
             let stop = stop.clone();
             async move { manager.run(stop).await }
         });
-        clusters.synced().await;
-        machines.synced().await;
-        Self { clusters, machines, stop, task }
+        let watched = Self { clusters, machines, stop, task };
+        let synced = async {
+            watched.clusters.synced().await;
+            watched.machines.synced().await;
+        };
+        if clock.timeout(deadline.left(), synced).await.is_err() {
+            watched.stop().await;
+            let message = format!("timed out after {:?}", deadline.limit());
+            return Err(CliError::new("E041", Exit::Timeout, message)
+                .note("clusters and machines of all namespaces could not be listed until then")
+                .hint("kubectl auth can-i list clusters.cluster.x-k8s.io -A"));
+        }
+        Ok(watched)
     }
 
     pub(super) fn clusters(&self) -> Informer<Cluster> {
@@ -55,6 +72,48 @@ impl WatchedClusters {
     }
 }
 
+/// A point in time until which something is waited for, in all its steps.
+#[derive(Clone, Debug)]
+pub(super) struct Deadline {
+    clock: Clock,
+    limit: Duration,
+    end: Duration,
+}
+
+impl Deadline {
+    /// So long from now on.
+    pub(super) fn after(limit: Duration, clock: Clock) -> Self {
+        let end = clock.elapsed().saturating_add(limit);
+        Self { clock, limit, end }
+    }
+
+    /// What it was in the beginning.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// What is left of it.
+    pub(super) fn left(&self) -> Duration {
+        self.end.saturating_sub(self.clock.elapsed())
+    }
+}
+
+/// Waits until all clusters of a running playground are ready, and shows how many are.
+///
+/// # Errors
+/// `E041`
+pub(super) async fn wait_for_all(client: Client, limit: Duration) -> Result<(), CliError> {
+    let clock = Clock::wall();
+    let deadline = Deadline::after(limit, clock.clone());
+    let watched = WatchedClusters::start(client, clock.clone(), &deadline).await?;
+    let readiness = Readiness::new(watched.clusters(), watched.machines(), clock.clone());
+    let mut progress = Progress::new("ready", clock);
+    let waited = wait(&readiness, &deadline, &mut progress).await;
+    drop(progress);
+    watched.stop().await;
+    waited.map_err(|error| timed_out(&error))
+}
+
 /// How often progress is shown.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -64,21 +123,34 @@ const LOOK: Duration = Duration::from_millis(100);
 /// [`WaitError`]
 pub(super) async fn wait(
     readiness: &Readiness,
-    limit: Duration,
-    clock: &Clock,
+    deadline: &Deadline,
     progress: &mut Progress,
 ) -> Result<(), WaitError> {
-    let waited = readiness.wait(limit);
+    let waited = async {
+        let waited = readiness.wait(deadline.left()).await;
+        waited.map_err(|error| WaitError { limit: deadline.limit(), ..error })
+    };
     tokio::pin!(waited);
+    if !progress.is_shown() {
+        return waited.await;
+    }
     loop {
         tokio::select! {
             outcome = &mut waited => return outcome,
-            () = clock.sleep(LOOK) => {
+            () = deadline.clock.sleep(LOOK) => {
                 let (ready, total) = readiness.progress();
                 progress.set(ready, total);
             }
         }
     }
+}
+
+/// Clusters that did not go in time.
+pub(super) fn still_there(error: &WaitError, deadline: &Deadline) -> CliError {
+    let (limit, total) = (deadline.limit(), error.total);
+    let what = if total == 1 { "a cluster is".to_owned() } else { format!("{total} clusters are") };
+    let message = format!("timed out after {limit:?}: {what} still there");
+    CliError { message, ..timed_out(error) }
 }
 
 /// A timeout as the user sees it.

@@ -10,6 +10,7 @@ use super::arguments::{Target, parse_duration};
 use super::connection::connect;
 use super::error::CliError;
 use super::output;
+use super::report::Deadline;
 use super::wait::{self, Patience};
 use crate::acts::{self, Members, Part, Served, is_settled, name};
 use crate::clock::Clock;
@@ -34,12 +35,13 @@ pub enum RolloutKind {
 #[command(after_help = EXAMPLES)]
 pub struct Restart {
     /// Name of the cluster.
+    #[arg(add = super::complete::clusters())]
     pub cluster: String,
     /// Only the control plane.
     #[arg(long, conflicts_with = "md")]
     pub kcp: bool,
     /// Only this MachineDeployment.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::complete::deployments())]
     pub md: Option<String>,
     /// Wait until all machines are new and ready.
     #[arg(long)]
@@ -75,15 +77,16 @@ pub(super) async fn restart(restart: Restart) -> Result<ExitCode, CliError> {
         output::write(format!("{} {:?} restarted\n", kind.singular, name(object)))?;
     }
     if restart.wait {
+        let deadline = Deadline::after(restart.timeout, Clock::wall());
         // Counters follow later than the machines that they count.
         let gone = |object: Option<&Value>| match object {
             None => Ok(()),
             Some(_) => Err("it was not replaced yet".to_owned()),
         };
-        wait::until(&client, &old, Patience::going(restart.timeout), gone).await?;
+        wait::until(&client, &old, Patience::going(&deadline), gone).await?;
         let awaited: Vec<_> =
             objects.iter().map(|(kind, object)| members.awaited(kind, object)).collect();
-        let patience = Patience::changed(restart.timeout);
+        let patience = Patience::changed(&deadline);
         wait::until(&client, &awaited, patience, is_settled).await?;
     }
     Ok(ExitCode::SUCCESS)

@@ -10,14 +10,17 @@ use super::arguments::{Target, parse_control_planes, parse_duration};
 use super::connection::connect;
 use super::error::CliError;
 use super::output;
+use super::report::Deadline;
 use super::wait::{self, Patience};
-use crate::acts::{Count, Members, Resize, Served, is_settled, name};
+use crate::acts::{Count, Members, Resize, Served, name};
+use crate::clock::Clock;
 
 /// `capim scale`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Scale {
     /// Name of the cluster.
+    #[arg(add = super::complete::clusters())]
     pub cluster: String,
     /// Worker machines: a number, or a change such as +2 or -1.
     #[arg(
@@ -28,7 +31,7 @@ pub struct Scale {
     )]
     pub workers: Option<Count>,
     /// Which MachineDeployment, if the cluster has several.
-    #[arg(long, value_name = "NAME", requires = "workers")]
+    #[arg(long, value_name = "NAME", requires = "workers", add = super::complete::deployments())]
     pub md: Option<String>,
     /// Control plane machines; odd.
     #[arg(long, value_parser = parse_control_planes)]
@@ -63,15 +66,12 @@ pub(super) async fn run(scale: Scale) -> Result<ExitCode, CliError> {
         output::write(format!("{what} scaled to {}\n", change.after))?;
     }
     if scale.wait {
-        let awaited: Vec<_> =
-            changes.iter().map(|change| members.awaited(change.kind, change.object)).collect();
-        let done = |object: Option<&Value>| {
-            let change = object.and_then(|object| {
-                changes.iter().find(|change| name(change.object) == name(object))
-            });
-            change.map_or_else(|| is_settled(object), |change| change.is_done(object))
-        };
-        wait::until(&client, &awaited, Patience::changed(scale.timeout), done).await?;
+        let deadline = Deadline::after(scale.timeout, Clock::wall());
+        for change in &changes {
+            let awaited = [members.awaited(change.kind, change.object)];
+            let done = |object: Option<&Value>| change.is_done(object);
+            wait::until(&client, &awaited, Patience::changed(&deadline), done).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

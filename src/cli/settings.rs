@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Command;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
 use granit_parser::{Event, Parser, Span};
 
 use super::error::{CliError, Exit};
@@ -115,21 +116,39 @@ impl Settings {
             }
             Err(error) => {
                 let message = format!("failed to read {}: {error}", shown(file));
-                return Err(CliError::new("E092", Exit::Usage, message));
+                return Err(CliError::new("E092", Exit::Usage, message)
+                    .hint("capim config path     where settings are looked for"));
             }
         };
-        self.found.extend(parse(&text, file)?);
+        let found = parse(&text, file)?;
+        let replaced = |key: &Key| {
+            let others = KEYS.iter().filter(|it| instead_of(key.flag).contains(&it.flag));
+            others.into_iter().any(|other| found.contains_key(other.path))
+        };
+        let replaced = KEYS.iter().filter(|key| replaced(key)).map(|key| key.path);
+        for path in replaced {
+            self.found.remove(path);
+        }
+        self.found.extend(found);
         Ok(())
     }
 
-    /// The command line with the settings as defaults of its flags.
+    /// The command line with the settings as defaults of its flags, without those that contradict a
+    /// flag that is `given`.
     ///
     /// # Errors
     /// `E091` for a value that its flag does not accept.
-    pub(super) fn apply(&self, mut command: Command) -> Result<Command, CliError> {
+    pub(super) fn apply(
+        &self,
+        mut command: Command,
+        given: impl Fn(&str) -> bool,
+    ) -> Result<Command, CliError> {
         for key in &KEYS {
             let Some(setting) = self.found.get(key.path) else { continue };
             check(&command, key, setting)?;
+            if instead_of(key.flag).iter().any(|flag| given(flag)) {
+                continue;
+            }
             let values = setting.values.clone();
             command = command.mut_subcommand(key.command, |command| {
                 let is_meant = |it: &&clap::Arg| it.get_long() == Some(key.flag);
@@ -141,6 +160,28 @@ impl Settings {
             });
         }
         Ok(command)
+    }
+}
+
+/// The flags that contradict a flag.
+fn instead_of(flag: &str) -> &'static [&'static str] {
+    match flag {
+        "providers" => &["external"],
+        "external" => &["providers"],
+        "api-port" => &["forget-ports"],
+        "headless" => &["detach"],
+        _ => &[],
+    }
+}
+
+/// The flags of `capim up` that arguments or variables give.
+pub(super) fn given(matches: &ArgMatches) -> impl Fn(&str) -> bool {
+    let up = matches.subcommand_matches("up").cloned();
+    move |flag| {
+        let id = flag.replace('-', "_");
+        let source = up.as_ref().filter(|up| up.try_contains_id(&id).is_ok());
+        let source = source.and_then(|up| up.value_source(&id));
+        matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
     }
 }
 
@@ -186,7 +227,7 @@ pub(super) fn project_file() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     for directory in here.ancestors() {
         let file = directory.join(PROJECT_FILE);
-        if file.is_file() {
+        if file.is_file() && is_trusted(&file) {
             return Some(file);
         }
         if directory.join(".git").exists() {
@@ -194,6 +235,13 @@ pub(super) fn project_file() -> Option<PathBuf> {
         }
     }
     None
+}
+
+/// Whether a file is this user's own, or the system's: others do not say how playgrounds run.
+fn is_trusted(file: &Path) -> bool {
+    let owner = std::fs::metadata(file).map(|it| std::os::unix::fs::MetadataExt::uid(&it));
+    let own = rustix::process::getuid().as_raw();
+    owner.is_ok_and(|owner| owner == own || owner == 0)
 }
 
 /// A path as one would type it here.
@@ -351,7 +399,7 @@ mod tests {
     fn check(text: &str) -> Result<BTreeMap<&'static str, Setting>, String> {
         let found = parse(text, Path::new("/p/capim.yaml")).map_err(|error| error.to_string())?;
         let settings = Settings { found };
-        settings.apply(Arguments::command()).map_err(|error| error.to_string())?;
+        settings.apply(Arguments::command(), |_| false).map_err(|error| error.to_string())?;
         Ok(settings.found)
     }
 
@@ -372,6 +420,41 @@ mod tests {
         for key in &KEYS {
             assert!(up.get_arguments().any(|it| it.get_long() == Some(key.flag)), "{}", key.path);
         }
+    }
+
+    /// What `capim up` becomes, with settings of a user and of a project.
+    fn up(user: &str, project: &str, words: &[&str]) -> crate::cli::arguments::Up {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        for (name, text) in [("user.yaml", user), ("project.yaml", project)] {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            settings.read(&file, true).unwrap();
+        }
+        let words = ["capim", "up"].iter().chain(words);
+        let typed = Arguments::command().try_get_matches_from(words.clone()).unwrap();
+        let command = settings.apply(Arguments::command(), given(&typed)).unwrap();
+        let matches = command.try_get_matches_from(words).unwrap();
+        match clap::FromArgMatches::from_arg_matches(&matches).map(|it: Arguments| it.command) {
+            Ok(Some(crate::cli::arguments::Command::Up(up))) => up,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_comes_first_takes_what_contradicts_it_away() {
+        use crate::playground::Provider;
+        let run = "up: {providers: {run: [core]}, ports: {api: 7450}, headless: true}\n";
+        let external = "up: {providers: {external: [infra]}}\n";
+        assert_eq!(up(run, "", &[]).selection().external().len(), 3);
+        let infra = [Provider::Infra];
+        assert_eq!(up(run, "", &["--external", "infra"]).selection().external(), infra);
+        assert_eq!(up(run, external, &[]).selection().external(), infra);
+        assert_eq!(up(external, run, &[]).selection().external().len(), 3);
+        assert_eq!(up(external, "", &["--providers", "all"]).selection().external(), []);
+        assert_eq!(up(run, "", &[]).api_port, Some(7450));
+        assert_eq!(up(run, "", &["--forget-ports"]).api_port, None);
+        assert!(!up(run, "", &["-d"]).headless);
     }
 
     #[test]

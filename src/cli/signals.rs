@@ -14,6 +14,8 @@ pub(super) struct Signals {
 impl Signals {
     /// What the end of a terminal asks for.
     pub(super) const HANGUP: u8 = 129;
+    /// What `kill` asks for.
+    pub(super) const TERMINATE: u8 = 143;
 
     /// Catches the signals from now on.
     pub(super) fn listen() -> Result<Self, CliError> {
@@ -29,7 +31,7 @@ impl Signals {
     pub(super) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
+            _ = self.terminate.recv() => Self::TERMINATE,
             _ = self.hangup.recv() => Self::HANGUP,
         }
     }

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::connection::{none_runs, request_failed};
-use super::error::{CliError, Exit};
+use super::connection::{client_of, none_runs, request_failed};
+use super::error::CliError;
 use super::instance::{Instance, Record, State};
 use super::ls::word;
 use super::output::{self, ListFormat};
 use super::table;
 use crate::api::core::{Cluster, Machine};
-use crate::client::Client;
 use crate::clock::Clock;
 use crate::contract::conditions;
 use crate::tui::text::age;
@@ -68,11 +67,10 @@ struct Counts {
 
 impl Counts {
     async fn ask(record: &Record) -> Result<Self, CliError> {
-        let path = &record.kubeconfig;
-        let client = Client::from_kubeconfig_file(path, "capim").await.map_err(|error| {
-            let message = format!("failed to use kubeconfig {}: {error}", path.display());
-            CliError::new("E022", Exit::Other, message)
-        })?;
+        if record.kubeconfig.as_os_str().is_empty() {
+            return Err(Instance::chosen().has_no_kubeconfig());
+        }
+        let client = client_of(&record.kubeconfig, None).await?;
         let failed = |error| request_failed("list clusters and machines", &error);
         let clusters: Vec<Cluster> = client.list("", "").await.map_err(failed)?;
         let all: Vec<Machine> = client.list("", "").await.map_err(failed)?;
@@ -100,6 +98,7 @@ fn rows(instance: &Instance, record: &Record, counts: &Counts) -> Vec<Vec<String
     let machines = if phases.is_empty() { "none".to_owned() } else { phases.join(", ") };
     let options: Vec<String> =
         record.options.iter().map(|(flag, value)| format!("--{flag} {value}")).collect();
+    let options = options.iter().map(|option| option.trim_end()).collect::<Vec<_>>();
     [
         ("instance", instance.name().to_owned()),
         ("state", format!("{state}, process {}, for {}", record.pid, since)),

@@ -1,5 +1,6 @@
 //! `capim timeline`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -8,15 +9,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::arguments::Target;
-use super::collect;
 use super::connection::connect;
 use super::error::CliError;
 use super::output;
-use crate::acts::Served;
+use super::timeline_svg;
+use crate::acts::{Served, name};
 use crate::clock::Clock;
 use crate::describe::timeline::{Stage, Start, starts};
 use crate::tui::text::printable;
 
+/// Label of a cluster's objects.
+const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Columns of a bar.
 const BAR: usize = 40;
 
@@ -26,9 +29,11 @@ const BAR: usize = 40;
 Examples:
   capim timeline                       machines of all clusters of the namespace
   capim timeline demo
-  capim timeline demo -o csv > demo.csv")]
+  capim timeline demo -o csv > demo.csv
+  capim timeline demo -o html > demo.html")]
 pub struct Timeline {
     /// Only machines of this cluster.
+    #[arg(add = super::complete::clusters())]
     pub cluster: Option<String>,
     /// Output format.
     #[arg(short = 'o', long, value_enum, default_value_t = TimelineFormat::Text)]
@@ -47,80 +52,122 @@ pub enum TimelineFormat {
     Json,
     /// A line for every stage of every machine.
     Csv,
+    /// The bars as a picture.
+    Svg,
+    /// A page with the picture and a table.
+    Html,
 }
 
 pub(super) async fn run(timeline: Timeline) -> Result<ExitCode, CliError> {
     let client = connect(&timeline.target).await?;
     let served = Served::discover(&client).await?;
     let namespace = &timeline.target.namespace;
-    let names = match &timeline.cluster {
-        Some(name) => vec![name.clone()],
-        None => {
-            let clusters = served.find("clusters.cluster.x-k8s.io")?;
-            let clusters = clusters.list(&client, namespace, "").await?;
-            let name = |it: &Value| it["metadata"]["name"].as_str().map(str::to_owned);
-            clusters.iter().filter_map(name).collect()
+    let clusters = served.find("clusters.cluster.x-k8s.io")?;
+    let (clusters, selector) = match &timeline.cluster {
+        Some(name) => {
+            let cluster = clusters.require(&client, namespace, name).await?;
+            (vec![cluster], format!("{CLUSTER_NAME}={name}"))
         }
+        None => (clusters.list(&client, namespace, "").await?, String::new()),
     };
-    let mut all = Vec::new();
-    for name in names {
-        let sources = collect::cluster(&client, &served, namespace, &name).await?;
-        all.push((name, starts(&sources)));
-    }
+    let machines = served.find("machines.cluster.x-k8s.io")?;
+    let all = of_clusters(&clusters, machines.list(&client, namespace, &selector).await?);
     let now = Clock::wall().now();
     match timeline.output {
         TimelineFormat::Text if all.iter().all(|(_, starts)| starts.is_empty()) => {
-            eprintln!("No machines.");
+            output::tell("No machines.");
         }
         TimelineFormat::Text => output::write(text(&all, now))?,
         TimelineFormat::Json => output::json(&as_value(&all))?,
         TimelineFormat::Csv => output::write(csv(&all))?,
+        TimelineFormat::Svg => output::write(timeline_svg::svg(&all, now))?,
+        TimelineFormat::Html => output::write(timeline_svg::html(&all, now))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts by cluster, in the order of the clusters.
+fn of_clusters(clusters: &[Value], machines: Vec<Value>) -> Vec<(String, Vec<Start>)> {
+    let mut by_cluster: HashMap<String, Vec<Value>> = HashMap::new();
+    for machine in machines {
+        let cluster = machine["metadata"]["labels"][CLUSTER_NAME].as_str().unwrap_or_default();
+        by_cluster.entry(cluster.to_owned()).or_default().push(machine);
+    }
+    let names = clusters.iter().map(|cluster| name(cluster).to_owned());
+    names
+        .map(|name| {
+            let starts = starts(by_cluster.get(&name).map_or(&[], Vec::as_slice));
+            (name, starts)
+        })
+        .collect()
 }
 
 /// Bars on one scale, from the first creation to now or to when the last machine was ready.
 fn text(all: &[(String, Vec<Start>)], now: Timestamp) -> String {
     let starts = || all.iter().flat_map(|(_, starts)| starts);
-    let Some(begin) = starts().map(|start| start.created).min() else { return String::new() };
-    let end = starts().map(|start| start.ready().unwrap_or(now)).max().unwrap_or(now).max(begin);
-    let scale = Scale { begin, seconds: seconds(begin, end).max(1.0) };
+    if starts().next().is_none() {
+        return String::new();
+    }
+    let scale = Scale::of(all, now);
     let width = starts().map(|it| printable(&it.machine).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (cluster, starts) in all {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "cluster {}", printable(cluster));
         for start in starts {
-            let role = if start.is_control_plane { "cp" } else { "worker" };
-            let length = match start.ready() {
-                Some(ready) => format!("{:.0}s", seconds(start.created, ready)),
-                None => {
-                    let stage = start.stages.last().map(|stage| stage.name).unwrap_or_default();
-                    format!("{:.0}s, {stage} ...", seconds(start.created, now))
-                }
-            };
+            let (role, length) = (role(start), length(start, now));
             let (name, bar) = (printable(&start.machine), scale.bar(start, now));
             let _ = writeln!(text, "  {name:width$}  {role:6}  {bar}  {length}");
         }
     }
     let _ = writeln!(
         text,
-        "b bootstrap  i infrastructure  n node  r ready   {:.0}s from {begin:.0}",
-        scale.seconds
+        "b bootstrap  i infrastructure  n node  r ready   {:.0}s from {:.0}",
+        scale.seconds, scale.begin
     );
     text
 }
 
+/// What a machine is for.
+pub(super) fn role(start: &Start) -> &'static str {
+    if start.is_control_plane { "cp" } else { "worker" }
+}
+
+/// How long a machine's start took, or takes so far and in which stage it is.
+pub(super) fn length(start: &Start, now: Timestamp) -> String {
+    match start.ready() {
+        Some(ready) => format!("{:.0}s", seconds(start.created, ready)),
+        None => {
+            let stage = start.stages.last().map(|stage| stage.name).unwrap_or_default();
+            format!("{:.0}s, {stage} ...", seconds(start.created, now))
+        }
+    }
+}
+
 /// Time along the bars.
-struct Scale {
-    begin: Timestamp,
-    seconds: f64,
+pub(super) struct Scale {
+    /// The first creation.
+    pub(super) begin: Timestamp,
+    /// From there to the end.
+    pub(super) seconds: f64,
 }
 
 impl Scale {
+    /// From the first creation to now, or to when the last machine was ready.
+    pub(super) fn of(all: &[(String, Vec<Start>)], now: Timestamp) -> Self {
+        let starts = || all.iter().flat_map(|(_, starts)| starts);
+        let begin = starts().map(|start| start.created).min().unwrap_or(now);
+        let end = starts().map(|start| start.ready().unwrap_or(now)).max().unwrap_or(now);
+        Self { begin, seconds: seconds(begin, end.max(begin)).max(1.0) }
+    }
+
+    /// Where a time is between begin (0) and end (1).
+    pub(super) fn share(&self, time: Timestamp) -> f64 {
+        (seconds(self.begin, time) / self.seconds).clamp(0.0, 1.0)
+    }
+
     fn column(&self, time: Timestamp) -> usize {
-        let share = (seconds(self.begin, time) / self.seconds).clamp(0.0, 1.0);
-        ((share * BAR as f64).round() as usize).min(BAR)
+        ((self.share(time) * BAR as f64).round() as usize).min(BAR)
     }
 
     fn bar(&self, start: &Start, now: Timestamp) -> String {
@@ -136,7 +183,7 @@ impl Scale {
     }
 }
 
-fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+pub(super) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
 }
 
@@ -161,7 +208,7 @@ fn csv(all: &[(String, Vec<Start>)]) -> String {
     let mut text = "cluster,machine,role,stage,start,end,seconds\n".to_owned();
     for (cluster, starts) in all {
         for start in starts {
-            let role = if start.is_control_plane { "cp" } else { "worker" };
+            let role = role(start);
             for stage in &start.stages {
                 let end = stage.end.map(|end| end.to_string()).unwrap_or_default();
                 let length = stage.end.map(|end| seconds(stage.start, end).to_string());
@@ -182,6 +229,23 @@ fn csv(all: &[(String, Vec<Start>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_are_told_apart_by_their_label() {
+        let machine = |name: &str, cluster: &str| {
+            json!({"metadata": {"name": name, "labels": {CLUSTER_NAME: cluster},
+                "creationTimestamp": "2026-01-01T00:00:00Z"}})
+        };
+        let clusters = ["b", "a", "c"].map(|name| json!({"metadata": {"name": name}}));
+        let machines = vec![machine("a-1", "a"), machine("b-1", "b"), machine("a-2", "a")];
+        let all = of_clusters(&clusters, machines);
+        let names = |starts: &[Start]| {
+            starts.iter().map(|start| start.machine.clone()).collect::<Vec<_>>().join(" ")
+        };
+        let shown: Vec<_> =
+            all.iter().map(|(name, starts)| (name.as_str(), names(starts))).collect();
+        assert_eq!(shown, [("b", "b-1".into()), ("a", "a-1 a-2".into()), ("c", String::new())]);
+    }
 
     #[test]
     fn bars_share_a_scale() {

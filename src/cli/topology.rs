@@ -7,32 +7,38 @@ use serde_json::Value;
 
 use super::arguments::{PlanFormat, TopologyPlan};
 use super::connection::connect;
-use super::error::{CliError, Exit};
+use super::error::CliError;
 use super::output;
+use super::refused;
 use crate::clock::Clock;
-use crate::playground::plan::{self, ClusterPlan, Plan};
-use crate::playground::read_manifests;
+use crate::playground::plan::{self, ClusterPlan, Plan, PlanError};
 use crate::tui::text::printable;
 
 /// Exit code if something would happen.
 const CHANGES: u8 = 7;
 
 pub(super) async fn run(arguments: TopologyPlan) -> Result<ExitCode, CliError> {
-    let manifests = read_manifests(&arguments.files)
-        .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
+    let manifests = refused::read(&arguments.files)?;
     let clock = Clock::wall();
     let client = match arguments.offline {
         true => plan::empty_api(&clock).await.map_err(CliError::other)?,
         false => connect(&arguments.target).await?,
     };
     let namespace = &arguments.target.namespace;
-    let plan = plan::plan(&client, &clock, namespace, &manifests).await.map_err(CliError::other)?;
+    let plan = plan::plan(&client, &clock, namespace, &manifests).await.map_err(failed)?;
     match arguments.output {
         PlanFormat::Json => output::write(format!("{:#}\n", plan.to_json()))?,
         PlanFormat::Summary => output::write(text(&plan, false))?,
         PlanFormat::Diff => output::write(text(&plan, true))?,
     }
     Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+}
+
+fn failed(error: PlanError) -> CliError {
+    match error {
+        PlanError::Refused(error) => refused::error(&error),
+        PlanError::Client(error) => CliError::other(error),
+    }
 }
 
 fn text(plan: &Plan, with_fields: bool) -> String {

@@ -7,27 +7,31 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::arguments::{Up, WaitFor};
-use super::background::{self, News, Start};
-use super::error::{CliError, Exit};
-use super::instance::{Hold, Instance, Record, State};
+use super::background::{self, Launch, News, Start};
+use super::error::{CliError, ErrorFormat, Exit};
+use super::instance::{Instance, Record, State, unusable};
 use super::log_file::LogFile;
 use super::merged::{self, Current};
 use super::output::{line, warning};
 use super::progress::Progress;
+use super::ready_file::ReadyFile;
 use super::signals::Signals;
-use super::{attach, child, dashboard, output, port_owner, report};
+use super::stop_when::Watched;
+use super::{attach, child, dashboard, output, port_owner, refused, report};
 use crate::acts;
 use crate::client::Client;
 use crate::clock::{Clock, Seed};
 use crate::playground::sample::{SampleCluster, Startup};
 use crate::playground::{
     ApiPort, Config, Manifest, Playground, PlaygroundError, ServiceUrls, apply_manifests,
-    certify_webhooks, raise_file_limit, read_manifests,
+    certify_webhooks, raise_file_limit,
 };
 use crate::tui;
 
@@ -36,6 +40,9 @@ pub(super) const FILES_MIN: u64 = 128;
 
 /// Open files of a cluster: a listener and the connections that come and go.
 const FILES_PER_CLUSTER: u64 = 2;
+
+/// How long the playground may take to stop in order; a second signal ends it at once.
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// Ports tried when none was asked for.
 const API_PORTS: (u16, u16) = (7443, 7499);
@@ -46,7 +53,8 @@ pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
         background::leave_session();
         let served = serve(&up, &instance).await;
         if let Err(error) = &served {
-            background::tell(&News::Failed { text: error.to_string(), exit: error.exit as u8 });
+            let text = ErrorFormat::chosen().text(error);
+            background::tell(&News::Failed { text, exit: error.exit as u8 });
         }
         return served;
     }
@@ -57,8 +65,10 @@ pub(super) async fn run(up: Up) -> Result<ExitCode, CliError> {
         let reads_stdin = up.files.iter().any(|file| file.as_os_str() == "-");
         let stdin = if reads_stdin { Stdio::inherit() } else { Stdio::null() };
         let directory = std::env::current_dir().map_err(CliError::other)?;
-        let arguments = std::env::args_os().skip(1);
-        return background::start(&instance, arguments, (&directory, stdin), Start::New).await;
+        let arguments = std::env::args_os().skip(1).collect();
+        let (directory, why) = (directory.as_path(), Start::New);
+        let launch = Launch { arguments, directory, stdin, settings: None, why };
+        return background::start(&instance, launch).await;
     }
     serve(&up, &instance).await
 }
@@ -73,24 +83,42 @@ async fn already_running(
         return Err(instance.is_running());
     }
     let asked = up.options();
-    let differs = |(flag, value): &(&String, &String)| record.options.get(*flag) != Some(value);
+    let differs = |(flag, value): &(&String, &String)| match flag.as_str() {
+        "kubeconfig" => Path::new(value) != record.kubeconfig,
+        // Those are done now.
+        "merge" | "switch" => false,
+        flag => record.options.get(flag) != Some(value),
+    };
     let differences: Vec<(&String, &String)> = asked.iter().filter(differs).collect();
+    if differences.is_empty() && record.kubeconfig.as_os_str().is_empty() {
+        return Err(instance.has_no_kubeconfig());
+    }
     if !differences.is_empty() {
         let message = format!("instance {:?} is running with other flags", instance.name());
         let mut error = CliError::new("E014", Exit::Conflict, message);
         for (flag, value) in differences {
             let present = record.options.get(flag).map_or("its default", String::as_str);
-            error = error.note(format!("--{flag} {value}: it runs with {present}"));
+            let asked = format!("--{flag} {value}");
+            error = error.note(format!("{}: it runs with {present}", asked.trim_end()));
         }
         let command = instance.command();
         return Err(error
             .hint(format!("{command} down                stops it; its objects are lost"))
             .hint("capim -i NAME up ...          starts another one beside it"));
     }
+    if up.merge {
+        let kubeconfig = std::fs::read_to_string(&record.kubeconfig)
+            .map_err(|error| unusable(&record.kubeconfig, &error))?;
+        merge(up, instance, &kubeconfig, &Clock::wall()).await?;
+    }
     if Mode::of(up) == Mode::Dashboard && !up.detach {
         let client = Client::from_kubeconfig_file(&record.kubeconfig, "capim").await;
         let place = attach::place(&record.kubeconfig, Instance::chosen().flags());
         return dashboard::show(client.map_err(CliError::other)?, place, &up.look).await;
+    }
+    if up.wait() == WaitFor::Clusters {
+        let client = Client::from_kubeconfig_file(&record.kubeconfig, "capim").await;
+        report::wait_for_all(client.map_err(CliError::other)?, up.timeout).await?;
     }
     let (name, api) = (instance.name(), &record.api);
     output::tell(&format!("instance {name:?} is already running: {api}"));
@@ -100,9 +128,11 @@ async fn already_running(
 
 async fn serve(up: &Up, instance: &Instance) -> Result<ExitCode, CliError> {
     // What can be refused is refused before anything starts.
-    let manifests = read_manifests(&up.files)
-        .map_err(|error| CliError::new("E080", Exit::Other, error.to_string()))?;
+    let manifests = refused::read(&up.files)?;
     check_file_limit(up.clusters)?;
+    if let Some(file) = &up.kubeconfig {
+        merged::refuse_others(file, &instance.context())?;
+    }
     let mode = Mode::of(up);
     let clock = Clock::wall();
     let hold = instance.hold(&clock).await?;
@@ -111,24 +141,50 @@ async fn serve(up: &Up, instance: &Instance) -> Result<ExitCode, CliError> {
     let seed = Seed(up.seed.unwrap_or_else(random_seed));
     warn_of_listening(&clock, up.network.listen);
     let config = config(up, instance, mode, seed, &clock)?;
+    let watched = Watched::new(&up.stop_when)?;
+    let ready = up.ready_file.as_deref().map(ReadyFile::prepare).transpose()?;
     let api_port = config.api_port;
     let started = Playground::start(config).await;
     let playground = started.map_err(|error| start_failed(error, up, instance))?;
     hold.describe(&record(up, &playground, seed, mode))?;
-    let outcome = tokio::select! {
-        outcome = begun(&playground, up, mode, &manifests, (seed, api_port)) => outcome,
-        code = next_signal(&mut signals, mode) => Ok(ExitCode::from(code)),
+    let met = watched.met(&clock, playground.clients());
+    tokio::pin!(met);
+    let stopped = |why: String| {
+        say(&clock, mode, &format!("stopping: {why}"));
+        ExitCode::SUCCESS
     };
+    let begun = tokio::select! {
+        begun = begun(&playground, up, mode, &manifests, (seed, api_port), ready.as_ref()) => begun,
+        why = &mut met => Ok(Some(stopped(why))),
+        code = next_signal(&mut signals, mode) => Ok(Some(ExitCode::from(code))),
+    };
+    let outcome = match begun {
+        Ok(None) => {
+            let (kubeconfig, url) = (playground.kubeconfig_path(), playground.url());
+            tokio::select! {
+                code = child::run(&up.command, kubeconfig, url, &mut signals) => code,
+                why = &mut met => Ok(stopped(why)),
+            }
+        }
+        Ok(Some(code)) => Ok(code),
+        Err(error) => Err(error),
+    };
+    drop(ready);
     // Whoever waits shall not wait for the end.
-    let unmerged = merged::remove(instance, &clock).await;
-    playground.stop().await;
-    release(hold);
-    outcome.and_then(|code| unmerged.map(|()| code))
-}
-
-/// Lets others see that the instance has ended.
-fn release(hold: Hold) {
+    let ending = async {
+        let unmerged = merged::remove(instance, &clock).await;
+        playground.stop().await;
+        unmerged
+    };
+    // What is not stopped in order ends with the process: there is nothing to be kept.
+    let unmerged = tokio::select! {
+        unmerged = ending => unmerged,
+        _ = next_signal(&mut signals, mode) => Ok(()),
+        () = clock.sleep(END_MAX) => Ok(()),
+    };
+    // Lets others see that the instance has ended.
     drop(hold);
+    outcome.and_then(|code| unmerged.map(|()| code))
 }
 
 /// Nobody hangs up on what runs in the background.
@@ -149,7 +205,8 @@ fn config(
     clock: &Clock,
 ) -> Result<Config, CliError> {
     let (first, last) = API_PORTS;
-    let remembered = instance.remembered_port().filter(|_| !up.forget_ports);
+    let remembered =
+        instance.remembered_port().filter(|_| !up.forget_ports || background::is_restart());
     let asked = up.api_port.filter(|port| *port > 0 || !background::is_restart());
     let api_port = asked.or(remembered);
     Ok(Config {
@@ -162,7 +219,8 @@ fn config(
         clock: clock.clone(),
         webhooks: webhooks(up, instance, clock)?,
         watch_events: mode == Mode::Dashboard,
-        kubeconfig: Some(up.kubeconfig.clone().unwrap_or_else(|| instance.kubeconfig())),
+        kubeconfig: (!up.no_kubeconfig)
+            .then(|| up.kubeconfig.clone().unwrap_or_else(|| instance.kubeconfig())),
         context: instance.context(),
         identity: Some(instance.identity()),
     })
@@ -179,13 +237,18 @@ fn record(up: &Up, playground: &Playground, seed: Seed, mode: Mode) -> Record {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         detached: mode == Mode::Background,
         options: up.options(),
-        arguments: std::env::args().skip(1).collect(),
+        arguments: std::env::args_os()
+            .skip(1)
+            .map(|it| it.to_string_lossy().into_owned())
+            .collect(),
+        settings: Some(background::settings()),
         directory: std::env::current_dir().unwrap_or_default(),
     }
 }
 
 impl Up {
-    /// What was asked for beyond the defaults, by the names of the flags.
+    /// What was asked for beyond the defaults, by the names of the flags; those that are there or not
+    /// have no value.
     fn options(&self) -> BTreeMap<String, String> {
         let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(" "));
         let provider = |it: &super::arguments::ProviderName| {
@@ -194,6 +257,9 @@ impl Up {
         let ports = (self.workload_ports.first, self.workload_ports.last);
         let clusters = (self.clusters > 0).then_some(self.clusters);
         let sized = |value: String| clusters.map(|_| value);
+        let absolute = |path: &Path| {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+        };
         [
             ("seed", self.seed.map(|seed| seed.to_string())),
             ("api-port", self.api_port.filter(|port| *port > 0).map(|port| port.to_string())),
@@ -210,10 +276,18 @@ impl Up {
             ("advertise", self.network.advertise.clone()),
             ("san", joined(self.network.sans.clone())),
             ("file", joined(self.files.iter().map(|it| it.display().to_string()).collect())),
+            ("ready-file", self.ready_file.as_ref().map(|path| path.display().to_string())),
+            ("stop-when", joined(self.stop_when.iter().map(ToString::to_string).collect())),
             ("clusters", clusters.map(|count| count.to_string())),
             ("cp", sized(self.cp.to_string())),
             ("workers", sized(self.workers.to_string())),
             ("k8s-version", sized(self.k8s_version.clone())),
+            ("instant", sized(String::new()).filter(|_| self.instant)),
+            ("webhook", joined(self.webhooks.iter().map(ToString::to_string).collect())),
+            ("webhook-cert-dir", self.webhook_cert_dir.as_deref().map(absolute)),
+            ("kubeconfig", self.kubeconfig.as_deref().map(absolute)),
+            ("merge", self.merge.then(String::new)),
+            ("switch", self.switch.then(String::new)),
         ]
         .into_iter()
         .filter_map(|(flag, value)| Some((flag.to_owned(), value?)))
@@ -252,7 +326,10 @@ fn webhooks(up: &Up, instance: &Instance, clock: &Clock) -> Result<ServiceUrls, 
     let default = || instance.directory().join("webhook-certs");
     let directory = up.webhook_cert_dir.clone().unwrap_or_else(default);
     let urls = certify_webhooks(&up.webhooks, &directory)
-        .map_err(|error| CliError::new("E062", Exit::Environment, error.to_string()))?;
+        .map_err(|error| CliError::new("E062", Exit::Environment, error.to_string()))
+        .map_err(|error| {
+            error.hint("--webhook-cert-dir DIR     a directory that you may write to")
+        })?;
     line(clock, &format!("webhooks use: --webhook-cert-dir={}", directory.display()));
     Ok(urls)
 }
@@ -286,24 +363,25 @@ impl Mode {
     }
 }
 
-/// All that happens between start and end.
+/// All that happens between start and end; `None` if the command is to be run now.
 async fn begun(
     playground: &Playground,
     up: &Up,
     mode: Mode,
     manifests: &[Manifest],
     (seed, api_port): (Seed, ApiPort),
-) -> Result<ExitCode, CliError> {
+    ready: Option<&ReadyFile>,
+) -> Result<Option<ExitCode>, CliError> {
     let group = Group::begin(mode);
     announce(playground, mode, seed, api_port);
     if up.merge {
-        let file = merged::default_file();
-        let current = if up.switch { Current::Switch } else { Current::Keep };
-        let source = (playground.kubeconfig(), file.as_path());
-        merged::add(&Instance::chosen(), source, current, playground.clock()).await?;
+        merge(up, &Instance::chosen(), playground.kubeconfig(), playground.clock()).await?;
     }
     fill(playground, up, mode, manifests).await?;
-    group.end();
+    drop(group);
+    if let Some(ready) = ready {
+        ready.write(playground, (up.workload_ports.first, up.workload_ports.last))?;
+    }
     match mode {
         Mode::Dashboard => {
             let options = up.look.options(Instance::chosen().flags())?;
@@ -311,11 +389,9 @@ async fn begun(
             tui::run_with(sources, options)
                 .await
                 .map_err(|error| CliError::other(format!("dashboard: {error}")))?;
-            Ok(ExitCode::SUCCESS)
+            Ok(Some(ExitCode::SUCCESS))
         }
-        Mode::Command => {
-            child::run(&up.command, playground.kubeconfig_path(), playground.url()).await
-        }
+        Mode::Command => Ok(None),
         Mode::Background => {
             let kubeconfig = playground.kubeconfig_path().display().to_string();
             background::tell(&News::Ready { kubeconfig });
@@ -323,6 +399,18 @@ async fn begun(
         }
         Mode::Lines => std::future::pending().await,
     }
+}
+
+/// Adds the playground's context to `~/.kube/config`.
+async fn merge(
+    up: &Up,
+    instance: &Instance,
+    kubeconfig: &str,
+    clock: &Clock,
+) -> Result<(), CliError> {
+    let file = merged::default_file();
+    let current = if up.switch { Current::Switch } else { Current::Keep };
+    merged::add(instance, (kubeconfig, &file), current, clock).await.map(|_| ())
 }
 
 /// Applies manifests and sample clusters, and waits for them if that was asked for.
@@ -337,7 +425,7 @@ async fn fill(
     if !manifests.is_empty() {
         apply_manifests(client, "default", manifests)
             .await
-            .map_err(|error| refused(&error.to_string()))?;
+            .map_err(|error| refused::error(&error))?;
     }
     let samples = up.samples();
     let mut progress = match mode {
@@ -354,7 +442,8 @@ async fn fill(
     let applied = manifests.iter().filter_map(|manifest| manifest.cluster_key("default"));
     let made = samples.iter().map(|it| crate::client::ObjectKey::new(&*it.namespace, &*it.name));
     let readiness = playground.readiness().expecting(applied.chain(made));
-    report::wait(&readiness, up.timeout, clock, &mut progress)
+    let deadline = report::Deadline::after(up.timeout, clock.clone());
+    report::wait(&readiness, &deadline, &mut progress)
         .await
         .map_err(|error| with_external(report::timed_out(&error), playground.external()))?;
     drop(progress);
@@ -366,24 +455,6 @@ async fn fill(
     }
     say(clock, mode, &format!("ready clusters={count}/{count} took={took:.1}s"));
     Ok(())
-}
-
-/// Manifests that were not applied; most of what webhooks need is that somebody runs them.
-fn refused(message: &str) -> CliError {
-    let Some(service) = webhook_service(message) else {
-        return CliError::new("E080", Exit::Other, message);
-    };
-    CliError::new("E061", Exit::Other, message)
-        .note(format!("note: the webhook is that of Service {service}, but nothing runs Pods here"))
-        .hint(format!("capim up --webhook {service}=https://127.0.0.1:9443"))
-}
-
-/// `NAMESPACE/NAME` of the Service whose webhook could not be called.
-fn webhook_service(message: &str) -> Option<String> {
-    let called = message.split("failed calling webhook").nth(1)?;
-    let host = called.split("https://").nth(1)?.split(['/', ':', '?']).next()?;
-    let (name, namespace) = host.strip_suffix(".svc")?.split_once('.')?;
-    Some(format!("{namespace}/{name}"))
 }
 
 /// Tells news where this way of running has a place for them.
@@ -406,8 +477,6 @@ impl Group {
         }
         Self(shows)
     }
-
-    fn end(self) {}
 }
 
 impl Drop for Group {
@@ -420,6 +489,7 @@ impl Drop for Group {
 
 fn announce(playground: &Playground, mode: Mode, seed: Seed, api_port: ApiPort) {
     let (api, path) = (playground.url(), playground.kubeconfig_path().display().to_string());
+    let written = if path.is_empty() { "none" } else { path.as_str() };
     let clock = playground.clock();
     if let ApiPort::FirstFree(first, _) = api_port
         && !api.ends_with(&format!(":{first}"))
@@ -432,8 +502,9 @@ fn announce(playground: &Playground, mode: Mode, seed: Seed, api_port: ApiPort) 
         [] => String::new(),
         names => format!(" external={}", names.join(",")),
     };
-    say(clock, mode, &format!("up api={api} kubeconfig={path} seed={}{external}", seed.0));
+    say(clock, mode, &format!("up api={api} kubeconfig={written} seed={}{external}", seed.0));
     match mode {
+        Mode::Lines if path.is_empty() => {}
         Mode::Lines => line(clock, &format!("use: export KUBECONFIG={path}")),
         Mode::Background => {
             let seconds = Some(clock.elapsed().as_secs_f64());
@@ -525,6 +596,10 @@ fn start_failed(error: PlaygroundError, up: &Up, instance: &Instance) -> CliErro
             let shown = CliError::new("E012", Exit::Conflict, message);
             let command = instance.command();
             let shown = shown.hint(format!("{command} up --api-port 0        any free port"));
+            if up.api_port.is_none() && instance.remembered_port() != Some(*port) {
+                let (first, last) = API_PORTS;
+                return shown.note(format!("note: all ports from {first} to {last} were tried"));
+            }
             if up.api_port.is_none() {
                 let text = "note: it is this instance's port, which exported kubeconfigs name";
                 return shown

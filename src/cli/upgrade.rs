@@ -10,14 +10,17 @@ use super::arguments::{Target, parse_duration};
 use super::connection::connect;
 use super::error::CliError;
 use super::output;
+use super::report::Deadline;
 use super::wait::{self, Patience};
 use crate::acts::{Members, Served, has_version, parse_version};
+use crate::clock::Clock;
 
 /// `capim upgrade`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Upgrade {
     /// Name of the cluster.
+    #[arg(add = super::complete::clusters())]
     pub cluster: String,
     /// Kubernetes version, e.g. v1.37.0.
     #[arg(long, value_name = "VERSION", value_parser = parse_version)]
@@ -49,11 +52,12 @@ pub(super) async fn run(upgrade: Upgrade) -> Result<ExitCode, CliError> {
     let version = upgrade.to.as_str();
     let upgraded = members.upgrade(&client, version).await?;
     output::write(format!("{upgraded} upgrades to {version}\n"))?;
+    let deadline = Deadline::after(upgrade.timeout, Clock::wall());
     if upgrade.wait || members.upgrades_in_steps() {
-        eprintln!("waiting for the control plane; workers follow");
+        output::tell("waiting for the control plane; workers follow");
         let awaited = [members.awaited_control_plane()?];
         let check = |object: Option<&Value>| has_version(object, "/spec/version", version);
-        wait::until(&client, &awaited, Patience::changed(upgrade.timeout), check).await?;
+        wait::until(&client, &awaited, Patience::changed(&deadline), check).await?;
     }
     if members.upgrades_in_steps() {
         for upgraded in members.upgrade_workers(&client, version).await? {
@@ -71,7 +75,7 @@ pub(super) async fn run(upgrade: Upgrade) -> Result<ExitCode, CliError> {
             }
             _ => Ok(()),
         };
-        wait::until(&client, &old, Patience::going(upgrade.timeout), fresh).await?;
+        wait::until(&client, &old, Patience::going(&deadline), fresh).await?;
         let all: Vec<_> = members
             .deployments
             .iter()
@@ -79,7 +83,7 @@ pub(super) async fn run(upgrade: Upgrade) -> Result<ExitCode, CliError> {
             .collect();
         let path = "/spec/template/spec/version";
         let check = |object: Option<&Value>| has_version(object, path, version);
-        wait::until(&client, &all, Patience::changed(upgrade.timeout), check).await?;
+        wait::until(&client, &all, Patience::changed(&deadline), check).await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use super::down::{self, Down};
 use super::environment::{self, Env, Exec, Shell};
 use super::error::CliError;
 use super::events::{self, Events};
+use super::explain::{self, Explain};
 use super::generate::{self, Generate, GenerateKind};
 use super::logs::{self, Logs};
 use super::ls::{self, Ls};
@@ -77,6 +78,8 @@ pub enum Verb {
     BugReport(BugReport),
     /// Check whether this machine is fit for capim.
     Doctor(Doctor),
+    /// Tell what an error code means, what leads to it and what to do next.
+    Explain(Explain),
     /// Print a script that completes capim's arguments.
     Completion(Completion),
     /// Print the manual page, or write those of all commands.
@@ -115,6 +118,7 @@ impl Verb {
             Self::Exec(exec) => environment::exec(exec).await,
             Self::BugReport(report) => bug_report::run(report).await,
             Self::Doctor(doctor) => doctor::run(doctor).await,
+            Self::Explain(explain) => explain::run(&explain),
             Self::Completion(completion) => completion::run(&completion),
             Self::Man(man) => completion::man(&man),
         }

@@ -12,6 +12,7 @@ use super::connection::connect;
 use super::describe::usage;
 use super::error::{CliError, Exit};
 use super::output;
+use super::report::Deadline;
 use crate::acts::{Awaited, Served};
 use crate::client::Client;
 use crate::clock::Clock;
@@ -29,7 +30,7 @@ const LOOKING: Duration = Duration::from_secs(2);
 #[command(after_help = EXAMPLES)]
 pub struct Wait {
     /// Objects, e.g. cluster/demo machine/demo-cp-x7k2p; a kind alone means all of it.
-    #[arg(required = true, value_name = "KIND[/NAME]")]
+    #[arg(required = true, value_name = "KIND[/NAME]", add = super::complete::kinds())]
     pub objects: Vec<String>,
     /// What to wait for: TYPE or condition=TYPE[=STATUS], jsonpath=PATH[=VALUE], created, deleted.
     #[arg(long = "for", value_name = "WHAT", default_value = "Available")]
@@ -218,49 +219,49 @@ pub(super) async fn run(wait: Wait) -> Result<ExitCode, CliError> {
     }
     let check = |object: Option<&Value>| wait.wanted.check(object);
     let must_exist = !matches!(wait.wanted, Wanted::Created | Wanted::Deleted);
-    let limit = wait.timeout;
-    let patience = Patience { limit, must_exist, report: Report::Each };
+    let deadline = Deadline::after(wait.timeout, Clock::wall());
+    let patience = Patience { deadline: &deadline, must_exist, report: Report::Each };
     until(&client, &awaited, patience, check).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// How objects are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    pub(super) limit: Duration,
+pub(super) struct Patience<'a> {
+    /// One for all that a command waits for.
+    pub(super) deadline: &'a Deadline,
     /// Whether an absent object is an error.
     pub(super) must_exist: bool,
     pub(super) report: Report,
 }
 
-impl Patience {
+impl<'a> Patience<'a> {
     /// For objects that were just changed.
-    pub(super) fn changed(limit: Duration) -> Self {
-        Self { limit, must_exist: true, report: Report::Each }
+    pub(super) fn changed(deadline: &'a Deadline) -> Self {
+        Self { deadline, must_exist: true, report: Report::Each }
     }
 
     /// For machines that go.
-    pub(super) fn going(limit: Duration) -> Self {
-        Self { limit, must_exist: false, report: Report::Nothing }
+    pub(super) fn going(deadline: &'a Deadline) -> Self {
+        Self { deadline, must_exist: false, report: Report::Nothing }
     }
 }
 
-/// Waits for objects one after the other, all within one limit.
+/// Waits for objects one after the other, all within one deadline.
 ///
 /// # Errors
 /// `E041` with what each object is instead, `E030` for one that does not exist though it must.
 pub(super) async fn until(
     client: &Client,
     awaited: &[Awaited],
-    patience: Patience,
+    patience: Patience<'_>,
     check: impl Fn(Option<&Value>) -> Result<(), String>,
 ) -> Result<(), CliError> {
-    let Patience { limit, must_exist, report } = patience;
+    let Patience { deadline, must_exist, report } = patience;
     let clock = Clock::wall();
     for (index, object) in awaited.iter().enumerate() {
-        let left = limit.saturating_sub(clock.elapsed());
         let waited = object.until(client, must_exist, &check);
-        match clock.timeout(left, waited).await {
+        match clock.timeout(deadline.left(), waited).await {
             Ok(outcome) => {
                 outcome?;
                 if report == Report::Each {
@@ -268,7 +269,10 @@ pub(super) async fn until(
                     output::write(format!("{} condition met\n", printable(&name)))?;
                 }
             }
-            Err(_) => return Err(timed_out(client, &awaited[index..], limit, check).await),
+            Err(_) => {
+                let limit = deadline.limit();
+                return Err(timed_out(client, &awaited[index..], limit, check).await);
+            }
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::describe::{Sources, Span, Tone, is_negative};
 #[command(after_help = EXAMPLES)]
 pub struct Why {
     /// The object, e.g. machine/demo-cp-x7k2p; a name alone is a cluster's.
-    #[arg(value_name = "KIND/NAME")]
+    #[arg(value_name = "KIND/NAME", add = super::complete::objects())]
     pub object: String,
     /// Output format.
     #[arg(short = 'o', long, value_enum, default_value_t = WhyFormat::Text)]

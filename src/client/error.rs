@@ -11,6 +11,9 @@ pub enum ClientError {
     /// The server could not be reached or answered nonsense.
     #[error("{0}")]
     Transport(#[source] Box<kube::Error>),
+    /// A foreign kubeconfig names something of this machine.
+    #[error("the kubeconfig names a {0}, which is not used when it comes from elsewhere")]
+    Reach(&'static str),
     /// An object could not be encoded or decoded.
     #[error("failed to encode or decode {what}: {source}")]
     Codec {
@@ -41,7 +44,23 @@ impl ClientError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(status.code),
-            Self::Transport(_) | Self::Codec { .. } => None,
+            Self::Transport(_) | Self::Reach(_) | Self::Codec { .. } => None,
+        }
+    }
+
+    /// What says it best: of a refusal the server's message, of a connection's failure the innermost
+    /// cause, e.g. "Connection refused".
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Status(status) if !status.message.is_empty() => status.message.clone(),
+            Self::Transport(source) => {
+                let mut cause: &dyn std::error::Error = source.as_ref();
+                while let Some(inner) = cause.source() {
+                    cause = inner;
+                }
+                cause.to_string()
+            }
+            Self::Status(_) | Self::Reach(_) | Self::Codec { .. } => self.to_string(),
         }
     }
 

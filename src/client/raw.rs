@@ -62,8 +62,12 @@ impl Client {
     }
 
     async fn open_as(&self, path: &str, accept: &str) -> Result<Body, ClientError> {
-        let request = Request::get(path).header(header::ACCEPT, accept).body(Body::empty());
+        let mut request = Request::get(path).header(header::ACCEPT, accept);
+        if let Some(agent) = self.agent() {
+            request = request.header(header::USER_AGENT, agent);
+        }
         let request = request
+            .body(Body::empty())
             .map_err(|error| ClientError::Transport(Box::new(kube::Error::HttpError(error))))?;
         let (parts, body) = self.kube().send(request).await?.into_parts();
         if parts.status.is_client_error() || parts.status.is_server_error() {

@@ -24,7 +24,7 @@ use crate::metrics::Registry;
 #[derive(Clone)]
 pub struct Client {
     lane: Lane,
-    field_manager: Arc<str>,
+    name: Arc<Name>,
     /// Counts answers, if somebody wants to know.
     requests: Option<Arc<Requests>>,
 }
@@ -38,10 +38,19 @@ enum Lane {
     Preview(Arc<Preview>, Box<Client>),
 }
 
+/// What a client calls itself.
+struct Name {
+    field_manager: Box<str>,
+    /// `User-Agent` of its requests: the same as a program with its version.
+    agent: HeaderValue,
+}
+
 /// An engine of this process and who speaks to it.
 struct Local {
     server: ApiServer,
     identity: Identity,
+    /// `User-Agent` of what `kube` sends for nobody in particular.
+    agent: HeaderValue,
     /// Made by the first call of [`Client::kube`].
     kube: OnceLock<kube::Client>,
 }
@@ -65,29 +74,23 @@ pub(crate) struct Call {
 impl Client {
     /// Wraps an existing client; writes carry `field_manager`.
     pub fn new(kube: kube::Client, field_manager: &str) -> Self {
-        Self {
-            lane: Lane::Kube(Arc::new(kube)),
-            field_manager: field_manager.into(),
-            requests: None,
-        }
+        Self { lane: Lane::Kube(Arc::new(kube)), name: Name::new(field_manager), requests: None }
     }
 
     /// A client of an engine in this process, speaking as `identity`.
     pub fn in_process(server: &ApiServer, identity: Identity, field_manager: &str) -> Self {
-        let local = Local { server: server.clone(), identity, kube: OnceLock::new() };
-        Self {
-            lane: Lane::Local(Arc::new(local)),
-            field_manager: field_manager.into(),
-            requests: None,
-        }
+        let name = Name::new(field_manager);
+        let agent = name.agent.clone();
+        let local = Local { server: server.clone(), identity, agent, kube: OnceLock::new() };
+        Self { lane: Lane::Local(Arc::new(local)), name, requests: None }
     }
 
     /// A client whose writes go through a preview.
     pub(super) fn previewing(preview: &Arc<Preview>) -> Self {
         let server = preview.server().clone();
-        let field_manager = server.field_manager.clone();
+        let name = server.name.clone();
         let lane = Lane::Preview(preview.clone(), Box::new(server));
-        Self { lane, field_manager, requests: None }
+        Self { lane, name, requests: None }
     }
 
     /// A client of the current context of a kubeconfig file, over the network.
@@ -103,14 +106,18 @@ impl Client {
         Self::of_kubeconfig(kubeconfig, field_manager).await
     }
 
-    /// A client of the current context of a kubeconfig's text, over the network.
+    /// A client of the current context of a kubeconfig's text, e.g. of a Secret, over the network.
+    /// Whoever wrote it does not get at this machine: programs and files that it names are refused.
     ///
     /// # Errors
-    /// When it cannot be read or names no usable server or credentials.
+    /// When it cannot be read, names no usable server or credentials, or names a program or a file.
     pub async fn from_kubeconfig(text: &str, field_manager: &str) -> Result<Self, ClientError> {
         let kubeconfig =
             kube::config::Kubeconfig::from_yaml(text).map_err(kube::Error::InferKubeconfig)?;
-        Self::of_kubeconfig(kubeconfig, field_manager).await
+        match reach(&kubeconfig) {
+            Some(what) => Err(ClientError::Reach(what)),
+            None => Self::of_kubeconfig(kubeconfig, field_manager).await,
+        }
     }
 
     async fn of_kubeconfig(
@@ -128,7 +135,11 @@ impl Client {
     ///
     /// # Errors
     /// When it names no usable credentials.
-    pub fn from_config(config: kube::Config, field_manager: &str) -> Result<Self, ClientError> {
+    pub fn from_config(mut config: kube::Config, field_manager: &str) -> Result<Self, ClientError> {
+        // kube itself says nothing.
+        if !config.headers.iter().any(|(name, _)| name == header::USER_AGENT) {
+            config.headers.push((header::USER_AGENT, Name::agent(field_manager)));
+        }
         Ok(Self::new(kube::Client::try_from(config)?, field_manager))
     }
 
@@ -142,7 +153,7 @@ impl Client {
     /// Same connection, other field manager.
     pub fn with_field_manager(&self, field_manager: &str) -> Self {
         let requests = self.requests.clone();
-        Self { lane: self.lane.clone(), field_manager: field_manager.into(), requests }
+        Self { lane: self.lane.clone(), name: Name::new(field_manager), requests }
     }
 
     /// The kube client inside. Call inside a tokio runtime.
@@ -175,7 +186,13 @@ impl Client {
 
     /// The `fieldManager` query parameter of this client's writes.
     pub(crate) fn field_manager_parameter(&self) -> String {
-        format!("fieldManager={}", percent_encode(&self.field_manager))
+        format!("fieldManager={}", percent_encode(&self.name.field_manager))
+    }
+
+    /// `User-Agent` of its requests that stay in the process; over the network the connection has
+    /// one.
+    pub(super) fn agent(&self) -> Option<HeaderValue> {
+        (!self.is_remote()).then(|| self.name.agent.clone())
     }
 
     /// Sends a request and returns the answer's body before it is read.
@@ -187,6 +204,7 @@ impl Client {
         let answer = match &self.lane {
             Lane::Local(local) => {
                 let mut request = call.into_request(Body::from)?;
+                request.headers_mut().insert(header::USER_AGENT, self.name.agent.clone());
                 request.extensions_mut().insert(local.identity.clone());
                 request.extensions_mut().insert(InProcess);
                 Box::pin(local.server.handle(request)).await.map(AnswerBody::Local)
@@ -216,14 +234,29 @@ impl Client {
     }
 }
 
+impl Name {
+    fn new(field_manager: &str) -> Arc<Self> {
+        Arc::new(Self { field_manager: field_manager.into(), agent: Self::agent(field_manager) })
+    }
+
+    /// `capi/v0.1.0`; only the program's own for managers that fit in no header.
+    fn agent(field_manager: &str) -> HeaderValue {
+        const OWN: &str = concat!("capim/v", env!("CARGO_PKG_VERSION"));
+        let agent = format!("{field_manager}/v{}", env!("CARGO_PKG_VERSION"));
+        HeaderValue::try_from(agent).unwrap_or(HeaderValue::from_static(OWN))
+    }
+}
+
 impl Local {
     /// The same way as a tower service under a `kube::Client`. Bodies are streamed, not copied.
     /// Only upgrades need a connection, which is in memory.
     fn to_kube(&self) -> kube::Client {
         let (server, identity) = (self.server.clone(), self.identity.clone());
+        let agent = self.agent.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let server = server.clone();
             let mut request = request.map(Body::new);
+            request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
             request.extensions_mut().insert(identity.clone());
             request.extensions_mut().insert(InProcess);
             async move {
@@ -288,5 +321,50 @@ impl AnswerBody {
             }
             Self::Kube(body) => Ok(body.collect().await?.to_bytes()),
         }
+    }
+}
+
+/// What a kubeconfig would have this machine run or read.
+fn reach(kubeconfig: &kube::config::Kubeconfig) -> Option<&'static str> {
+    let clusters = kubeconfig.clusters.iter().filter_map(|it| it.cluster.as_ref());
+    let users = kubeconfig.auth_infos.iter().filter_map(|it| it.auth_info.as_ref());
+    let of_clusters =
+        clusters.map(|it| it.certificate_authority.as_ref().map(|_| "certificate-authority file"));
+    let of_users = users.flat_map(|it| {
+        [
+            it.exec.as_ref().map(|_| "program (exec)"),
+            it.auth_provider.as_ref().map(|_| "program (auth-provider)"),
+            it.token_file.as_ref().map(|_| "tokenFile"),
+            it.client_certificate.as_ref().map(|_| "client-certificate file"),
+            it.client_key.as_ref().map(|_| "client-key file"),
+        ]
+    });
+    of_clusters.chain(of_users).flatten().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn kubeconfigs_from_elsewhere_run_and_read_nothing_here() {
+        let text = |user: &str| {
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+                 clusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:1'}}}}]\n\
+                 contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
+                 users: [{{name: a, user: {{{user}}}}}]\n"
+            )
+        };
+        for (user, what) in [
+            ("exec: {apiVersion: client.authentication.k8s.io/v1, command: 'true'}", "exec"),
+            ("auth-provider: {name: gcp, config: {}}", "auth-provider"),
+            ("tokenFile: /etc/hostname", "tokenFile"),
+            ("client-certificate: /etc/hostname", "client-certificate"),
+        ] {
+            let error = Client::from_kubeconfig(&text(user), "test").await.err().unwrap();
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        Client::from_kubeconfig(&text("token: a"), "test").await.unwrap();
     }
 }

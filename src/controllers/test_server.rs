@@ -16,7 +16,7 @@ use crate::machinery::builtin;
 use crate::pki::{CertificateAuthority, KeyAlgorithm};
 
 /// Longest wait for what must come to pass.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct TestServer {
     pub(super) server: ApiServer,

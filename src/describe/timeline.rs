@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::object::{self, conditions, find};
-use super::sources::Sources;
 
 /// Stages of a machine's start, in order, with the condition that ends each.
 pub const STAGES: [(&str, &str); 4] = [
@@ -48,9 +47,9 @@ impl Start {
     }
 }
 
-/// Starts of a cluster's machines, the first created first.
-pub fn starts(sources: &Sources) -> Vec<Start> {
-    let mut starts: Vec<Start> = sources.machines.iter().filter_map(start).collect();
+/// Starts of machines, the first created first.
+pub fn starts(machines: &[Value]) -> Vec<Start> {
+    let mut starts: Vec<Start> = machines.iter().filter_map(start).collect();
     starts.sort_by(|a, b| (a.created, &a.machine).cmp(&(b.created, &b.machine)));
     starts
 }
@@ -98,24 +97,22 @@ mod tests {
             json!({"metadata": {"name": name, "creationTimestamp": at(created)},
                 "status": {"conditions": conditions}})
         };
-        let sources = Sources {
-            machines: vec![
-                machine("b", 5, json!([condition("BootstrapConfigReady", "False", 5)])),
-                machine(
-                    "a",
-                    1,
-                    json!([
-                        condition("BootstrapConfigReady", "True", 2),
-                        condition("InfrastructureReady", "True", 12),
-                        condition("NodeHealthy", "True", 11),
-                        condition("Ready", "True", 14),
-                    ]),
-                ),
-                json!({"metadata": {"creationTimestamp": "never"}}),
-            ],
-            ..Sources::default()
-        };
-        let starts = starts(&sources);
+        let machines = vec![
+            machine("b", 5, json!([condition("BootstrapConfigReady", "False", 5)])),
+            machine(
+                "a",
+                1,
+                json!([
+                    condition("BootstrapConfigReady", "True", 2),
+                    condition("InfrastructureReady", "True", 12),
+                    condition("NodeHealthy", "True", 11),
+                    condition("Ready", "True", 14),
+                ]),
+            ),
+            json!({"metadata": {"creationTimestamp": "never"}}),
+        ];
+
+        let starts = starts(&machines);
         let seconds = |start: &Start| -> Vec<Option<i64>> {
             let length =
                 |stage: &Stage| stage.end.map(|end| end.as_second() - stage.start.as_second());

@@ -27,7 +27,7 @@ pub struct Credentials {
 }
 
 /// The part of [`Credentials`] that clients have copies of.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeptCredentials {
     /// Certificate of the authority, PEM.
     pub authority_pem: String,

@@ -28,11 +28,18 @@ pub(crate) fn success(more: Value) -> Reaction {
 }
 
 impl TestExtension {
-    /// An extension without handlers. It announces each under the lower-case name of its hook.
+    /// An extension without handlers. It announces each under the lower-case name of its hook, with
+    /// more time than an answer takes on any machine.
     pub(crate) async fn start() -> Self {
+        Self::with_timeout(30).await
+    }
+
+    /// The same with so many seconds for an answer.
+    pub(crate) async fn with_timeout(seconds: i32) -> Self {
         let handlers = Arc::new(Mutex::new(BTreeMap::<Hook, Handler>::new()));
         let known = handlers.clone();
-        let server = TestWebhook::start(move |path, body| react(&known.lock(), path, &body)).await;
+        let server =
+            TestWebhook::start(move |path, body| react(&known.lock(), seconds, path, &body)).await;
         Self { server, handlers }
     }
 
@@ -67,7 +74,7 @@ impl TestExtension {
     }
 }
 
-fn react(handlers: &BTreeMap<Hook, Handler>, path: &str, body: &Value) -> Reaction {
+fn react(handlers: &BTreeMap<Hook, Handler>, seconds: i32, path: &str, body: &Value) -> Reaction {
     if path == Hook::Discovery.path("") {
         if let Some(discovery) = handlers.get(&Hook::Discovery) {
             return discovery(body);
@@ -75,7 +82,7 @@ fn react(handlers: &BTreeMap<Hook, Handler>, path: &str, body: &Value) -> Reacti
         let announced: Vec<Value> = handlers
             .keys()
             .map(|hook| {
-                json!({"name": hook.name().to_lowercase(), "timeoutSeconds": 1, "requestHook":
+                json!({"name": hook.name().to_lowercase(), "timeoutSeconds": seconds, "requestHook":
                     {"apiVersion": format!("{GROUP}/{VERSION}"), "hook": hook.name()}})
             })
             .collect();

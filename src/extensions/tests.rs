@@ -56,7 +56,7 @@ async fn a_handler_is_discovered_and_called_with_the_settings() {
     let shown = register(&extensions, extension.config("ext")).await;
     assert_eq!(
         shown,
-        json!([{"name": "beforeclustercreate.ext", "timeoutSeconds": 1, "failurePolicy": "Fail",
+        json!([{"name": "beforeclustercreate.ext", "timeoutSeconds": 30, "failurePolicy": "Fail",
             "requestHook": {"apiVersion": "hooks.runtime.cluster.x-k8s.io/v1alpha1",
                 "hook": "BeforeClusterCreate"}}])
     );
@@ -66,7 +66,7 @@ async fn a_handler_is_discovered_and_called_with_the_settings() {
     assert_eq!(
         received[0].path_and_query,
         "/hooks.runtime.cluster.x-k8s.io/v1alpha1/beforeclustercreate/beforeclustercreate\
-         ?timeout=1s"
+         ?timeout=30s"
     );
     assert_eq!(
         received[0].body,
@@ -104,7 +104,7 @@ async fn all_answers_become_one_with_the_shortest_wait() {
 
 #[tokio::test]
 async fn failures_are_told_in_upstreams_words() {
-    let (extensions, extension) = (extensions().await.0, TestExtension::start().await);
+    let (extensions, extension) = (extensions().await.0, TestExtension::with_timeout(1).await);
     extension.on(HOOK, |_| Reaction::Silence);
     register(&extensions, extension.config("ext")).await;
     let prefix = "failed to call extension handlers for hook \

@@ -39,4 +39,5 @@ pub mod status;
 pub mod table;
 pub mod tables;
 pub mod yaml;
+pub mod yaml_position;
 pub mod zeros;

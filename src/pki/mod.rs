@@ -73,7 +73,7 @@ pub enum PkiError {
 }
 
 /// A certificate with its private key, both PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertifiedKey {
     /// Certificate, PEM.
     pub certificate_pem: String,

@@ -74,7 +74,7 @@ async fn a_rollout_updates_machines_in_place() {
         version: KUBERNETES_VERSION.to_owned(),
         startup: Startup::instant(),
     };
-    let wrap = |object| Manifest { object, file: String::new(), document: 1 };
+    let wrap = |object| Manifest::made(object, "");
     let manifests: Vec<_> = sample.manifests().into_iter().map(wrap).collect();
     apply_manifests(&client, "default", &manifests).await.expect("applied");
     let before = until_rolled_out(&playground, "").await;

@@ -29,7 +29,9 @@ pub(super) fn keep(directory: &Path, names: &[String]) -> Result<Credentials, Pl
         let kept = KeptCredentials { authority_pem, authority_key_pem, administrator };
         let credentials = Credentials::from_kept(&kept, names)
             .map_err(|error| failed(format!("{error}; without {ca} new ones are made")))?;
-        save(directory, &credentials).map_err(failed)?;
+        if credentials.to_keep() != kept {
+            save(directory, &credentials).map_err(failed)?;
+        }
         return Ok(credentials);
     }
     let credentials = Credentials::generate_for(names)?;
@@ -51,9 +53,6 @@ fn save(directory: &Path, credentials: &Credentials) -> Result<(), String> {
     ];
     for (name, text) in FILES.into_iter().zip(texts) {
         let path = directory.join(name);
-        if std::fs::read_to_string(&path).is_ok_and(|present| present == text) {
-            continue;
-        }
         write_private(&path, &text).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())

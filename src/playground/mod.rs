@@ -6,6 +6,8 @@
 
 mod config;
 #[cfg(test)]
+mod etcd_tests;
+#[cfg(test)]
 mod example_tests;
 #[cfg(test)]
 mod extension_tests;

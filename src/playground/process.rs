@@ -41,10 +41,11 @@ mod tests;
 
 /// How long the management API may take for its first answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// How long controllers and workload clusters may take to end, and then the Leases' release: two
-/// seconds in all.
+/// How long controllers and workload clusters may take to end.
 const END_MAX: Duration = Duration::from_millis(1300);
-const RELEASE_MAX: Duration = Duration::from_millis(600);
+/// How long the Leases' release may take then: whoever waits for one that was not released waits
+/// longer.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
 
 /// What a process of providers is to be.
 pub struct ProcessConfig {

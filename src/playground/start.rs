@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use super::kubeconfig::write_private;
 use super::kubelets::ManagementKubelets;
 use super::providers::{self, Running};
 use super::wait::Readiness;
-use crate::apiserver::serve::{Endpoint, TlsMaterial, serve};
+use crate::apiserver::serve::{Endpoint, Gate, TlsMaterial};
 use crate::apiserver::{ApiServer, Identity};
 use crate::client::Client;
 use crate::clock::Clock;
@@ -33,6 +34,8 @@ pub struct Playground {
     /// Names of the providers that run elsewhere.
     external: Vec<&'static str>,
     running: Running,
+    /// How many clients are connected; written by the listener's connections.
+    clients: watch::Receiver<usize>,
     listener: JoinHandle<()>,
     stop_listener: CancellationToken,
 }
@@ -49,15 +52,16 @@ impl Playground {
         let names = config.host_names();
         let url = url(&names[0], address.port());
         let kubelets = ManagementKubelets::new();
+        let credentials = Certified::begin(config.identity.clone(), names);
         let server = providers::management_api(&config.clock, &config.webhooks, kubelets.clone());
-        let credentials = match &config.identity {
-            Some(directory) => identity::keep(directory, &names)?,
-            None => Credentials::generate_for(&names)?,
-        };
+        server.tell_clients_apart();
+        let credentials = credentials.end().await?;
         let kubeconfig = credentials.kubeconfig_named(&config.context, &url);
         let stop_listener = CancellationToken::new();
         let endpoint = endpoint(&credentials, server.clone());
-        let serving = tokio::spawn(serve(listener, endpoint, stop_listener.clone()));
+        let gate = Gate::new(endpoint);
+        let clients = gate.clients();
+        let serving = tokio::spawn(gate.serve(listener, stop_listener.clone()));
         let client = Client::in_process(&server, Identity::administrator("system:capim"), "capim");
         let started = async {
             let running =
@@ -82,6 +86,7 @@ impl Playground {
                 kubeconfig_path: config.kubeconfig.unwrap_or_default(),
                 external: config.providers.external().iter().map(|it| it.name()).collect(),
                 running,
+                clients,
                 listener: serving,
                 stop_listener,
             }),
@@ -137,6 +142,11 @@ impl Playground {
         &self.external
     }
 
+    /// How many clients are connected to the management API.
+    pub fn clients(&self) -> watch::Receiver<usize> {
+        self.clients.clone()
+    }
+
     /// Number of Cluster objects.
     pub fn cluster_count(&self) -> usize {
         self.running.clusters.len()
@@ -176,6 +186,22 @@ impl Playground {
     /// The controllers' manager, for tests and benches.
     pub fn manager(&self) -> &crate::runtime::Manager {
         &self.running.manager
+    }
+}
+
+/// Certificates that are made while the API server is: either costs half of a start.
+struct Certified(JoinHandle<Result<Credentials, PlaygroundError>>);
+
+impl Certified {
+    fn begin(identity: Option<PathBuf>, names: Vec<String>) -> Self {
+        Self(tokio::task::spawn_blocking(move || match identity {
+            Some(directory) => identity::keep(&directory, &names),
+            None => Ok(Credentials::generate_for(&names)?),
+        }))
+    }
+
+    async fn end(self) -> Result<Credentials, PlaygroundError> {
+        self.0.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod hooks;
 mod rebase;
+mod scale;
 mod workers;
 
 use std::time::Duration;

@@ -158,6 +158,7 @@ impl Controller {
     pub(super) async fn run(self, runtime: Runtime, stop: CancellationToken) {
         let measures = Measures::new(&runtime.metrics, self.name);
         measures.most_workers.set(self.concurrency);
+        self.queue.measure(&runtime.clock, measures.waiting.clone());
         let mut running = JoinSet::new();
         let mut held: FuturesUnordered<BoxFuture<'static, Arc<ObjectKey>>> =
             FuturesUnordered::new();
@@ -338,6 +339,7 @@ struct Measures {
     retries: Counter,
     time: Histogram,
     work: Histogram,
+    waiting: Histogram,
 }
 
 impl Measures {
@@ -351,6 +353,7 @@ impl Measures {
         };
         let own = [("controller", controller)];
         let queue = [("controller", controller), ("name", controller)];
+        let queue_time = |name, help| metrics.histogram((name, help), &queue, WORK_BOUNDS);
         Self {
             success: total("success"),
             requeue_after: total("requeue_after"),
@@ -395,13 +398,13 @@ impl Measures {
                 &own,
                 RECONCILE_BOUNDS,
             ),
-            work: metrics.histogram(
-                (
-                    "workqueue_work_duration_seconds",
-                    "How long in seconds processing an item from workqueue takes.",
-                ),
-                &queue,
-                WORK_BOUNDS,
+            work: queue_time(
+                "workqueue_work_duration_seconds",
+                "How long in seconds processing an item from workqueue takes.",
+            ),
+            waiting: queue_time(
+                "workqueue_queue_duration_seconds",
+                "How long in seconds an item stays in workqueue before being requested.",
             ),
         }
     }

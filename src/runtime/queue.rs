@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::client::ObjectKey;
 use crate::clock::Clock;
+use crate::metrics::Histogram;
 
 /// First delay after an error, doubled by every further one up to [`BACKOFF_MAX`]: client-go's
 /// default controller rate limiter.
@@ -27,6 +28,14 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// Tells the taker that there is something new to look at.
     changed: Notify,
+    /// Measures how long keys wait; set before the first is taken, read by all.
+    waiting: OnceLock<Waiting>,
+}
+
+/// Measures how long keys wait from the time they are wanted until they are taken.
+struct Waiting {
+    clock: Clock,
+    seconds: Histogram,
 }
 
 #[derive(Default)]
@@ -47,6 +56,8 @@ struct State {
 #[derive(Default)]
 struct Entry {
     place: Place,
+    /// While it waits: since when it is wanted, if that is measured.
+    since: Option<Duration>,
     /// While in hand: when it is wanted again, if at all.
     wanted_again: Option<Duration>,
     /// While in hand: whether it is wanted again as soon as no other key is.
@@ -67,6 +78,18 @@ enum Place {
 }
 
 impl Queue {
+    /// Measures how long keys wait from now on, by the clock that [`Queue::next`] is given. Keys that
+    /// wait already are not measured.
+    pub(crate) fn measure(&self, clock: &Clock, seconds: Histogram) {
+        // A controller runs once.
+        let _ = self.waiting.set(Waiting { clock: clock.clone(), seconds });
+    }
+
+    /// The time, where waiting is measured.
+    fn now(&self) -> Option<Duration> {
+        self.waiting.get().map(|waiting| waiting.clock.elapsed())
+    }
+
     /// Wants a key now.
     pub(crate) fn add(&self, key: ObjectKey) {
         self.add_at(Arc::new(key), Duration::ZERO);
@@ -74,7 +97,8 @@ impl Queue {
 
     /// Wants a key as soon as none is wanted now.
     pub(crate) fn add_spare(&self, key: ObjectKey) {
-        if self.state.lock().want_spare(Arc::new(key)) {
+        let now = self.now();
+        if self.state.lock().want_spare(Arc::new(key), now) {
             self.changed.notify_one();
         }
     }
@@ -82,7 +106,8 @@ impl Queue {
     /// Wants a key at `date` of the clock that [`Queue::next`] is given, or earlier if it already
     /// is wanted earlier. Any date that has passed means now.
     pub(crate) fn add_at(&self, key: Arc<ObjectKey>, date: Duration) {
-        if self.state.lock().want(key, date) {
+        let now = self.now();
+        if self.state.lock().want(key, date, now) {
             self.changed.notify_one();
         }
     }
@@ -93,8 +118,12 @@ impl Queue {
         loop {
             let date = {
                 let mut state = self.state.lock();
-                state.promote(clock.elapsed());
-                if let Some(key) = state.take() {
+                let now = clock.elapsed();
+                state.promote(now);
+                if let Some((key, since)) = state.take() {
+                    if let (Some(waiting), Some(since)) = (self.waiting.get(), since) {
+                        waiting.seconds.observe(now.saturating_sub(since).as_secs_f64());
+                    }
                     return key;
                 }
                 state.later.first().map(|(date, _)| *date)
@@ -108,7 +137,8 @@ impl Queue {
 
     /// Gives a key back. It is given out again if it was wanted meanwhile.
     pub(crate) fn done(&self, key: &Arc<ObjectKey>) {
-        if self.state.lock().put_back(key) {
+        let now = self.now();
+        if self.state.lock().put_back(key, now) {
             self.changed.notify_one();
         }
     }
@@ -142,8 +172,8 @@ impl Queue {
 }
 
 impl State {
-    /// Returns whether the taker has to look again.
-    fn want(&mut self, key: Arc<ObjectKey>, date: Duration) -> bool {
+    /// Returns whether the taker has to look again. `now` is known where waiting is measured.
+    fn want(&mut self, key: Arc<ObjectKey>, date: Duration, now: Option<Duration>) -> bool {
         let entry = self.keys.entry(key.clone()).or_default();
         match entry.place {
             Place::Ready => return false,
@@ -164,16 +194,19 @@ impl State {
         self.added += 1;
         if date.is_zero() {
             entry.place = Place::Ready;
+            entry.since = now;
             self.ready.push_back(key);
         } else {
             entry.place = Place::Later(date);
+            // What is wanted later begins to wait when it is due.
+            entry.since = now.map(|_| date);
             self.later.insert((date, key));
         }
         true
     }
 
     /// Returns whether the taker has to look again.
-    fn want_spare(&mut self, key: Arc<ObjectKey>) -> bool {
+    fn want_spare(&mut self, key: Arc<ObjectKey>, now: Option<Duration>) -> bool {
         let entry = self.keys.entry(key.clone()).or_default();
         match entry.place {
             Place::Ready | Place::Spare => return false,
@@ -187,6 +220,7 @@ impl State {
             Place::Nowhere => {}
         }
         entry.place = Place::Spare;
+        entry.since = now;
         self.added += 1;
         self.spare.push_back(key);
         true
@@ -202,29 +236,33 @@ impl State {
         }
     }
 
-    fn take(&mut self) -> Option<Arc<ObjectKey>> {
+    /// The next key, and since when it was wanted.
+    fn take(&mut self) -> Option<(Arc<ObjectKey>, Option<Duration>)> {
         if let Some(key) = self.ready.pop_front() {
-            self.keys.entry(key.clone()).or_default().place = Place::InHand;
-            return Some(key);
+            let entry = self.keys.entry(key.clone()).or_default();
+            entry.place = Place::InHand;
+            let since = entry.since.take();
+            return Some((key, since));
         }
         while let Some(key) = self.spare.pop_front() {
             if let Some(entry) = self.keys.get_mut(&key)
                 && matches!(entry.place, Place::Spare)
             {
                 entry.place = Place::InHand;
-                return Some(key);
+                let since = entry.since.take();
+                return Some((key, since));
             }
         }
         None
     }
 
-    fn put_back(&mut self, key: &Arc<ObjectKey>) -> bool {
+    fn put_back(&mut self, key: &Arc<ObjectKey>, now: Option<Duration>) -> bool {
         let Some(entry) = self.keys.get_mut(key) else { return false };
         entry.place = Place::Nowhere;
         let is_spare = std::mem::take(&mut entry.wanted_spare);
         match entry.wanted_again.take() {
-            Some(date) if date.is_zero() || !is_spare => self.want(key.clone(), date),
-            _ if is_spare => self.want_spare(key.clone()),
+            Some(date) if date.is_zero() || !is_spare => self.want(key.clone(), date, now),
+            _ if is_spare => self.want_spare(key.clone(), now),
             _ => {
                 if entry.failures == 0 {
                     self.keys.remove(key);
@@ -252,6 +290,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::metrics::Registry;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("ns", name)
@@ -352,6 +391,35 @@ mod tests {
         queue.add_at(Arc::new(key("early")), Duration::from_secs(2));
         let (name, when) = taker.await.unwrap().unwrap();
         assert_eq!((name.as_str(), when.as_secs()), ("early", 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_measured_from_the_time_at_which_a_key_is_wanted() {
+        let (queue, clock, registry) = (Queue::default(), clock(), Registry::default());
+        let seconds = registry.histogram(("waited_seconds", "Waited."), &[], &[0.5, 5.0]);
+        queue.add(key("before"));
+        queue.measure(&clock, seconds);
+        let take = || async {
+            let key = queue.next(&clock).await;
+            queue.done(&key);
+        };
+        take().await;
+        queue.add(key("now"));
+        queue.add_spare(key("spare"));
+        queue.add_at(Arc::new(key("later")), Duration::from_secs(60));
+        clock.sleep(Duration::from_secs(2)).await;
+        for _ in 0..3 {
+            take().await;
+        }
+        assert_eq!(clock.elapsed().as_secs(), 60, "the last one was wanted no earlier");
+        let text = registry.render();
+        for line in [
+            "waited_seconds_bucket{le=\"0.5\"} 1\n",
+            "waited_seconds_sum 4",
+            "waited_seconds_count 3\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

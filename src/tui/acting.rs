@@ -30,6 +30,8 @@ pub(super) enum Request {
     Run(Command),
     /// Carry out acts, one after the other; the text says what is going on.
     CarryOut(Vec<Action>),
+    /// The same for acts that take others back; they are not taken back themselves.
+    TakeBack(Vec<Action>),
     /// Put a text into the clipboard; the second one says what it is.
     Copy(String, String),
     CopyKubeconfig(ObjectKey),
@@ -74,12 +76,14 @@ enum Window {
 #[derive(Clone, Debug)]
 pub(super) struct Acting {
     window: Option<Window>,
+    /// What is shown when it is closed.
+    waiting: Option<Window>,
     palette: Palette,
     notice: Option<Notice>,
     /// What takes the last changes back, the newest last.
     undo: Vec<Vec<Action>>,
-    /// Whether the open question is about the last of them.
-    undoing: bool,
+    /// Those that the open question is about.
+    undoing: Option<Vec<Action>>,
     /// What a capim command needs to mean this server.
     flags: Vec<String>,
     read_only: bool,
@@ -92,10 +96,11 @@ impl Acting {
     pub(super) fn new(flags: Vec<String>, read_only: bool, version: &str) -> Self {
         Self {
             window: None,
+            waiting: None,
             palette: Palette::default(),
             notice: None,
             undo: Vec::new(),
-            undoing: false,
+            undoing: None,
             flags,
             read_only,
             namespace: "default".to_owned(),
@@ -250,9 +255,9 @@ impl Acting {
     }
 
     fn ask_undo(&mut self, now: Duration) {
-        match self.undo.last().cloned() {
+        match self.undo.pop() {
             Some(actions) => {
-                self.undoing = true;
+                self.undoing = Some(actions.clone());
                 let title = "Undo".to_owned();
                 self.open(Dialog::Question(Question::new(title, "", actions)));
             }
@@ -265,10 +270,7 @@ impl Acting {
         let flags = self.flags.clone();
         match &mut self.window {
             None => Request::None,
-            Some(Window::Message(_)) => {
-                self.window = None;
-                Request::None
-            }
+            Some(Window::Message(_)) => self.close(Request::None),
             Some(Window::Dialog(dialog)) => match dialog.press(key, &flags) {
                 Answer::Stay => Request::None,
                 Answer::Copy(text) => Request::Copy(text.clone(), text),
@@ -311,12 +313,15 @@ impl Acting {
     }
 
     fn close(&mut self, request: Request) -> Request {
-        self.window = None;
-        let is_undone = std::mem::take(&mut self.undoing);
-        if is_undone && matches!(request, Request::CarryOut(_)) {
-            self.undo.pop();
+        self.window = self.waiting.take();
+        match (self.undoing.take(), request) {
+            (Some(_), Request::CarryOut(actions)) => Request::TakeBack(actions),
+            (Some(kept), request) => {
+                self.undo.push(kept);
+                request
+            }
+            (None, request) => request,
         }
-        request
     }
 
     /// Takes pasted text; answers whether a window took it.
@@ -366,14 +371,19 @@ impl Acting {
         }
     }
 
-    /// Shows what went wrong until a key is pressed.
+    /// Shows what went wrong until a key is pressed, once an open window is closed: somebody may be
+    /// typing into it.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.notice = None;
         let mut lines = vec![(failure.message.clone(), Role::Bad)];
         lines.extend(failure.notes.iter().map(|note| (note.clone(), Role::Text)));
         lines.extend(failure.help.iter().map(|help| (format!("help: {help}"), Role::Text)));
         lines.extend(failure.hints.iter().map(|hint| (format!("hint: {hint}"), Role::Command)));
-        self.window = Some(Window::Message(lines));
+        let message = Some(Window::Message(lines));
+        match self.window {
+            None => self.window = message,
+            Some(_) => self.waiting = message,
+        }
     }
 
     /// Draws the windows, and the notice over the last line.
@@ -578,6 +588,40 @@ mod tests {
         assert!(shown.contains("kubeconfig") && !shown.contains("scale"), "{shown}");
     }
 
+    fn taken_back(request: &Request) -> Vec<String> {
+        match request {
+            Request::TakeBack(actions) => actions.iter().map(|it| it.command(&[])).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_failure_waits_until_a_window_is_closed() {
+        let mut acting = acting(false);
+        start(&mut acting, Command::Scale, &["a"]);
+        acting.fail(&Failure::other("no such thing".to_owned()));
+        assert!(screen(&acting).contains("Scale"));
+        acting.press(KeyEvent::from(KeyCode::Esc));
+        assert!(screen(&acting).contains("no such thing"));
+        press(&mut acting, "x");
+        assert!(!acting.is_open());
+    }
+
+    #[test]
+    fn what_is_done_while_an_undo_is_asked_for_stays_undoable() {
+        let mut acting = acting(false);
+        let done = |name: &str| Done {
+            text: "paused".to_owned(),
+            undo: vec![Action::Pause { subject: Subject::cluster("default", name), paused: false }],
+        };
+        acting.finish(vec![done("a")], None, NOW);
+        start(&mut acting, Command::Undo, &[]);
+        acting.finish(vec![done("b")], None, NOW);
+        assert_eq!(taken_back(&press(&mut acting, "y")), ["capim resume a"]);
+        start(&mut acting, Command::Undo, &[]);
+        assert_eq!(taken_back(&press(&mut acting, "y")), ["capim resume b"]);
+    }
+
     #[test]
     fn changes_can_be_undone_in_their_reverse_order() {
         let mut acting = acting(false);
@@ -592,9 +636,9 @@ mod tests {
         start(&mut acting, Command::Undo, &[]);
         assert_eq!(press(&mut acting, "n"), Request::None);
         start(&mut acting, Command::Undo, &[]);
-        assert_eq!(commands(&press(&mut acting, "y")), ["capim resume b"]);
+        assert_eq!(taken_back(&press(&mut acting, "y")), ["capim resume b"]);
         start(&mut acting, Command::Undo, &[]);
-        assert_eq!(commands(&press(&mut acting, "\n")), ["capim resume a"]);
+        assert_eq!(taken_back(&press(&mut acting, "\n")), ["capim resume a"]);
         start(&mut acting, Command::Undo, &[]);
         assert!(!acting.is_open() && screen(&acting).contains("nothing to undo"));
     }

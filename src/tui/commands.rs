@@ -4,7 +4,7 @@ use super::keymap::Command;
 use super::model::Model;
 use super::model::row::{Cell, Object, Row};
 use super::state::{ObjectRef, Overlay, Page, State, Step, View};
-use super::views::{Scene, cluster, timeline};
+use super::views::{Scene, cluster};
 use crate::client::ObjectKey;
 
 /// What a command asks for beyond the new state.
@@ -68,17 +68,19 @@ pub(super) fn carry_out(command: Command, state: &mut State, scene: &Scene) -> A
 /// Commands about what a list or a tree shows.
 fn list_or_tree(command: Command, state: &mut State, scene: &Scene) -> Act {
     match command {
-        Command::Left => cluster::fold(scene, state, true),
-        Command::Right => cluster::fold(scene, state, false),
+        Command::Left => cluster::fold(state, true),
+        Command::Right => cluster::fold(state, false),
         Command::FoldAll => cluster::fold_all(scene, state),
         Command::Conditions => state.conditions = state.conditions.next(),
         Command::Grouping => state.grouping = !state.grouping,
         Command::Echo => state.echo = !state.echo,
         Command::MachineSets => state.sets = !state.sets,
         Command::ProblemsOnly => state.screen_mut().toggle_problems(),
-        Command::SortName => sort_by(state, scene.model, &["NAME", "OBJECT"]),
-        Command::SortAge => sort_by(state, scene.model, &["AGE"]),
-        Command::SortState => sort_by(state, scene.model, &["STATE", "PHASE", "TYPE", "STATUS"]),
+        Command::SortName => sort_by(state, scene.model, &["NAME", "OBJECT", "CLIENT"]),
+        Command::SortAge => sort_by(state, scene.model, &["AGE", "LAST SEEN"]),
+        Command::SortState => {
+            sort_by(state, scene.model, &["STATE", "PHASE", "TYPE", "STATUS", "ERRORS"])
+        }
         Command::SortColumn => {
             if let Some(view) = state.screen().view() {
                 state.sort_next(scene.model.table(view).columns.len());
@@ -121,6 +123,7 @@ fn view_of(command: Command) -> Option<View> {
         Command::ViewEvents => View::Events,
         Command::ViewProblems => View::Problems,
         Command::ViewClasses => View::Classes,
+        Command::ViewRequests => View::Requests,
         _ => return None,
     })
 }
@@ -153,11 +156,11 @@ pub(super) fn object(state: &State, scene: &Scene) -> Option<ObjectRef> {
         return object_of(state, row);
     }
     match &state.screen().page {
-        Page::Cluster(key) => cluster::selected_object(scene, state)
-            .or_else(|| Some(management("cluster.x-k8s.io/v1beta2", "Cluster", key.clone()))),
+        Page::Cluster(_) => cluster::selected_object(scene, state),
         Page::Timeline(key) => {
-            let machine = timeline::selected_machine(scene, state, key)?;
-            Some(management("cluster.x-k8s.io/v1beta2", "Machine", machine))
+            let (kind, name) = state.screen().cursor.line()?.object.clone()?;
+            let machine = ObjectKey::new(key.namespace.clone(), name);
+            Some(management("cluster.x-k8s.io/v1beta2", &kind, machine))
         }
         Page::Part { object, .. } | Page::Yaml(object) => Some(object.clone()),
         Page::Class(key) => {
@@ -212,7 +215,7 @@ pub(super) fn cluster_in_sight(state: &State, scene: &Scene) -> Option<ObjectKey
             let label = metadata.labels.as_ref()?.get(crate::contract::labels::CLUSTER_NAME)?;
             Some(ObjectKey::new(metadata.namespace.clone()?, label.clone()))
         }
-        Object::Class(_) | Object::Event(_) | Object::Named { .. } => None,
+        Object::Class(_) | Object::Event(_) | Object::Client(_) | Object::Named { .. } => None,
     }
 }
 

@@ -244,15 +244,10 @@ impl Lost {
             ClientError::Status(status) if status.code == 401 => {
                 Self::Unauthorized(error.to_string())
             }
-            ClientError::Status(_) | ClientError::Codec { .. } => Self::Foreign(error.to_string()),
-            ClientError::Transport(source) => {
-                // The innermost cause says it best: "Connection refused", "certificate expired".
-                let mut cause: &dyn std::error::Error = source.as_ref();
-                while let Some(inner) = cause.source() {
-                    cause = inner;
-                }
-                Self::Unreachable(cause.to_string())
+            ClientError::Status(_) | ClientError::Reach(_) | ClientError::Codec { .. } => {
+                Self::Foreign(error.to_string())
             }
+            ClientError::Transport(_) => Self::Unreachable(error.reason()),
         }
     }
 

@@ -12,7 +12,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::text::{one_line, printable};
-use crate::client::{Client, ClientError, ObjectKey, ServedResource, percent_encode};
+use crate::client::{
+    Client, ClientError, ClientRequests, EtcdReader, EtcdReport, ObjectKey, ServedResource,
+    percent_encode,
+};
 use crate::clock::Clock;
 use crate::describe::Sources as Objects;
 
@@ -22,10 +25,17 @@ const EVERY: Duration = Duration::from_secs(1);
 const SHARE: u32 = 10;
 /// An answer that takes longer is none.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// Pause between two looks at an etcd, which take a connection to each member.
+const ETCD_EVERY: Duration = Duration::from_secs(5);
+/// A member of etcd that takes longer is silent.
+const MEMBER_DEADLINE: Duration = Duration::from_secs(3);
 /// Requests at a time.
 const CONCURRENT: usize = 8;
 /// Rows of a table of any kind.
 const ROWS_MAX: usize = 5_000;
+
+/// Of a server that does not count by client.
+pub(super) const NOT_TOLD: &str = "this server does not tell who asks it: it is none of capim's";
 
 const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
@@ -34,6 +44,8 @@ const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 pub(super) enum Want {
     /// The objects of a cluster.
     Cluster(ObjectKey),
+    /// The objects of a cluster, and what its etcd says.
+    ControlPlane(ObjectKey),
     /// An object.
     Object {
         /// Workload cluster, or none for the management cluster.
@@ -49,6 +61,8 @@ pub(super) enum Want {
         /// Kind, plural, singular or short name, possibly with `.group`.
         word: String,
     },
+    /// Who asks the management API.
+    Requests,
 }
 
 /// An answer.
@@ -58,6 +72,7 @@ pub(super) enum Got {
     /// Lines of YAML.
     Object(Vec<String>),
     Table(ServerTable),
+    Requests(Vec<Arc<ClientRequests>>),
 }
 
 /// A server-side table.
@@ -78,6 +93,8 @@ pub(super) struct ServerTable {
 pub(super) struct Fetched {
     pub(super) want: Want,
     pub(super) got: Result<Got, String>,
+    /// What etcd said last, of a control plane; it is asked after all else.
+    pub(super) etcd: Option<Result<EtcdReport, String>>,
 }
 
 /// The asking task's two ends.
@@ -91,7 +108,8 @@ impl Fetcher {
     pub(super) fn new(client: Client, clock: Clock) -> (Self, impl Future<Output = ()>) {
         let (wanted, wants) = watch::channel(None);
         let (answers, fetched) = watch::channel(None);
-        let task = Task { client, clock, workloads: HashMap::new(), kinds: HashMap::new() };
+        let (workloads, kinds) = (HashMap::new(), HashMap::new());
+        let task = Task { client, clock, workloads, kinds, etcd: None };
         (Self { wanted, fetched }, task.run(wants, answers))
     }
 
@@ -124,6 +142,8 @@ struct Task {
     workloads: HashMap<ObjectKey, Client>,
     /// What the management cluster serves, by word; forgotten with the question.
     kinds: HashMap<String, Option<ServedResource>>,
+    /// What etcd said and when; forgotten with the question.
+    etcd: Option<(Result<EtcdReport, String>, Duration)>,
 }
 
 impl Task {
@@ -137,6 +157,7 @@ impl Task {
             let want = wants.borrow_and_update().clone();
             if asked_before != want {
                 self.kinds.clear();
+                self.etcd = None;
                 asked_before.clone_from(&want);
             }
             let Some(want) = want else {
@@ -159,7 +180,26 @@ impl Task {
                 Ok(got) => got.map_err(|error| one_line(&error)),
                 Err(_) => Err("the server does not answer in time".to_owned()),
             };
-            let _ = answers.send(Some(Arc::new(Fetched { want, got })));
+            if got.is_err() {
+                // The cluster may have been made anew, with other certificates.
+                self.workloads.clear();
+            }
+            let etcd = self.etcd.as_ref().map(|(said, _)| said.clone());
+            let etcd_of = self.etcd_due(&want);
+            let _ = answers.send(Some(Arc::new(Fetched { want, got, etcd })));
+            if let Some(cluster) = etcd_of {
+                tokio::select! {
+                    changed = wants.changed() => if changed.is_err() { return },
+                    said = clock.timeout(DEADLINE, self.ask_etcd(&cluster)) => {
+                        let said = said.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+                        if said.is_err() {
+                            self.workloads.clear();
+                        }
+                        self.etcd = Some((said, self.clock.elapsed()));
+                    }
+                }
+                continue;
+            }
             let pause = EVERY.max(self.clock.elapsed().saturating_sub(begin) * SHARE);
             tokio::select! {
                 changed = wants.changed() => if changed.is_err() { return },
@@ -171,10 +211,12 @@ impl Task {
     async fn ask(&mut self, want: &Want) -> Result<Got, String> {
         let text = |error: ClientError| error.to_string();
         match want {
-            Want::Cluster(key) => match self.cluster(key).await.map_err(text)? {
-                Some(objects) => Ok(Got::Cluster(Box::new(objects))),
-                None => Err(format!("cluster {key} is gone")),
-            },
+            Want::Cluster(key) | Want::ControlPlane(key) => {
+                match self.cluster(key).await.map_err(text)? {
+                    Some(objects) => Ok(Got::Cluster(Box::new(objects))),
+                    None => Err(format!("cluster {key} is gone")),
+                }
+            }
             Want::Object { cluster, api_version, kind, key } => {
                 let client = self.client_of(cluster.as_ref()).await?;
                 match object(&client, api_version, kind, key).await.map_err(text)? {
@@ -187,6 +229,11 @@ impl Task {
                 let served = client.find_resource(word).await.map_err(text)?;
                 let served = served.ok_or_else(|| format!("the server has no kind {word:?}"))?;
                 table(&client, &served).await.map(Got::Table).map_err(text)
+            }
+            Want::Requests => {
+                let list = self.client.api_clients().await.map_err(text)?;
+                let list = list.ok_or(NOT_TOLD)?;
+                Ok(Got::Requests(list.items.into_iter().map(Arc::new).collect()))
             }
         }
     }
@@ -263,6 +310,32 @@ impl Task {
             item
         });
         Ok(typed.collect())
+    }
+
+    /// The cluster whose etcd is to be asked now.
+    fn etcd_due(&self, want: &Want) -> Option<ObjectKey> {
+        let Want::ControlPlane(cluster) = want else { return None };
+        let is_due =
+            |(_, at): &(_, Duration)| self.clock.elapsed().saturating_sub(*at) >= ETCD_EVERY;
+        self.etcd.as_ref().is_none_or(is_due).then(|| cluster.clone())
+    }
+
+    async fn ask_etcd(&mut self, cluster: &ObjectKey) -> Result<EtcdReport, String> {
+        let workload = self.client_of(Some(cluster)).await?;
+        let text = |error: &dyn std::fmt::Display| one_line(&error.to_string());
+        let reader =
+            EtcdReader::new(&self.client, workload, cluster).await.map_err(|e| text(&e))?;
+        let pods = reader.pods().await.map_err(|error| text(&error))?;
+        let ask = async |pod: String| {
+            let asked = self.clock.timeout(MEMBER_DEADLINE, reader.ask(&pod)).await;
+            let answer = match asked {
+                Ok(answer) => answer.map_err(|error| text(&error)),
+                Err(_) => Err("no answer in time".to_owned()),
+            };
+            (pod, answer)
+        };
+        let answers = stream::iter(pods.into_iter().map(ask)).buffered(CONCURRENT);
+        Ok(EtcdReport::of(&answers.collect::<Vec<_>>().await))
     }
 
     /// A connection with the cluster's own kubeconfig, as anybody would make it.

@@ -14,6 +14,7 @@ mod commands;
 mod connect;
 mod dialog;
 mod draw;
+mod fault;
 mod fetch;
 pub mod keymap;
 mod model;
@@ -31,6 +32,7 @@ pub mod text;
 pub mod theme;
 mod views;
 
+pub use action::quoted;
 pub use connect::{ConnectError, ConnectOptions, Connection, ConnectionState, connect};
 pub use model::feed::Changes;
 pub use offscreen::Offscreen;

@@ -22,7 +22,7 @@ const HEIGHT: u16 = 20;
 const NAME_WIDTH: u16 = 22;
 
 /// What k9s' users type.
-const ALIASES: [(&str, Command); 16] = [
+const ALIASES: [(&str, Command); 17] = [
     ("cl", Command::ViewClusters),
     ("cluster", Command::ViewClusters),
     ("ma", Command::ViewMachines),
@@ -34,6 +34,7 @@ const ALIASES: [(&str, Command); 16] = [
     ("tl", Command::ViewTimeline),
     ("ev", Command::ViewEvents),
     ("cc", Command::ViewClasses),
+    ("api", Command::ViewRequests),
     ("q", Command::Exit),
     ("q!", Command::Exit),
     ("add", Command::Create),
@@ -358,6 +359,8 @@ mod tests {
             ("kcp", Command::ViewControlPlanes),
             ("tmln", Command::ViewTimeline),
             ("prob", Command::ViewProblems),
+            ("requests", Command::ViewRequests),
+            ("api", Command::ViewRequests),
             ("scale", Command::Scale),
             ("q", Command::Exit),
             ("everything again", Command::Redraw),

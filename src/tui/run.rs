@@ -13,9 +13,10 @@ use super::fetch::{Fetched, Got};
 use super::keymap::{Command, Keymap};
 use super::model::Model;
 use super::model::feed::Changes;
+use super::model::requests;
 use super::model::row::{Cell, Column, Object, Row};
 use super::model::table::Table;
-use super::state::{Overlay, State, Step, View};
+use super::state::{Overlay, Page, State, Step, View};
 use super::target;
 use super::theme::Theme;
 use super::views::{Head, Scene};
@@ -57,6 +58,10 @@ impl App {
 
     /// Takes an answer.
     pub(super) fn answer(&mut self, fetched: Option<std::sync::Arc<Fetched>>) {
+        // What was under way when the page changed answers no question any more.
+        if fetched.as_ref().is_some_and(|it| Some(&it.want) != self.state.want().as_ref()) {
+            return;
+        }
         if let Some(Fetched { got: Ok(Got::Table(table)), .. }) = fetched.as_deref() {
             let columns =
                 table.columns.iter().enumerate().map(|(index, (name, priority))| Column {
@@ -79,6 +84,9 @@ impl App {
                 (key.clone(), Row::named(key.clone(), object, cells.iter().map(Cell::text)))
             });
             self.model.objects.replace(rows.collect());
+        }
+        if let Some(Fetched { got: Ok(Got::Requests(clients)), .. }) = fetched.as_deref() {
+            self.model.requests.replace(requests::rows(clients));
         }
         self.fetched = fetched;
     }
@@ -148,12 +156,25 @@ impl App {
         };
         let before = self.state.screen().page.clone();
         let act = commands::carry_out(command, &mut self.state, &scene);
-        if before != self.state.screen().page && self.state.screen().view() == Some(View::Objects) {
-            self.model.objects = Table::new(&[]);
-        }
+        self.turned(&before);
         match act {
             Act::Other(command) => self.begin(command),
             act => act,
+        }
+    }
+
+    /// Opens a page.
+    pub(super) fn open(&mut self, page: Page) {
+        let before = self.state.screen().page.clone();
+        self.state.open(page);
+        self.turned(&before);
+    }
+
+    /// Rows of a kind do not outlive its page.
+    fn turned(&mut self, before: &Page) {
+        if *before != self.state.screen().page && self.state.screen().view() == Some(View::Objects)
+        {
+            self.model.objects = Table::new(&[]);
         }
     }
 
@@ -225,7 +246,7 @@ impl App {
     }
 
     fn press_overlay(&mut self, key: KeyEvent) -> Act {
-        let yes = matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter);
+        let yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
         match self.state.overlay {
             Some(Overlay::Quit) if yes => return Act::Quit,
             Some(Overlay::Help(from)) => {

@@ -14,6 +14,7 @@ use super::action::{Action, Done, Edited, Editing, Subject, save_kubeconfig};
 use super::clipboard;
 use super::commands::Act;
 use super::connect::ConnectionState;
+use super::fault;
 use super::fetch::Fetcher;
 use super::keymap::Command;
 use super::model::feed::Feed;
@@ -165,7 +166,7 @@ impl<'a> Session<'a> {
     async fn take(&mut self, event: Event) -> io::Result<bool> {
         let act = match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
-                self.panic_for_tests(key);
+                fault::strike(key);
                 self.app.press(key)
             }
             Event::Mouse(mouse) => self.app.point(mouse),
@@ -176,18 +177,6 @@ impl<'a> Session<'a> {
             _ => Act::None,
         };
         self.follow(act).await
-    }
-
-    /// Tests ask for a panic where a bug would be.
-    fn panic_for_tests(&self, key: crossterm::event::KeyEvent) {
-        let wanted = cfg!(debug_assertions)
-            && key
-                == crossterm::event::KeyEvent::new(
-                    crossterm::event::KeyCode::Char('g'),
-                    crossterm::event::KeyModifiers::CONTROL,
-                )
-            && std::env::var_os("CAPIM_TEST_PANIC").is_some();
-        assert!(!wanted, "a test has asked for this");
     }
 
     /// Does what a key has led to; true ends the session.
@@ -232,6 +221,10 @@ impl<'a> Session<'a> {
                 self.app.state.screen_mut().marked.clear();
                 self.begun.spawn(carry_out(client, clock, actions));
             }
+            Request::TakeBack(actions) => {
+                self.app.acting.begin(&actions, now);
+                self.begun.spawn(take_back(client, clock, actions));
+            }
             Request::Copy(text, what) => self.copy(&text, &what)?,
             Request::CopyKubeconfig(cluster) => {
                 self.begun.spawn(read_kubeconfig(client, cluster, Way::Clipboard));
@@ -245,7 +238,7 @@ impl<'a> Session<'a> {
             }
             Request::Theme(name) => self.app.theme = self.app.theme.with_name(name),
             Request::Resource(word) => {
-                self.app.state.open(Page::Kind { within: None, word });
+                self.app.open(Page::Kind { within: None, word });
             }
         }
         Ok(())
@@ -272,7 +265,12 @@ impl<'a> Session<'a> {
                 terminal::stop_process()?;
                 self.screen.retake()
             }
-            JobSignal::Continue => self.screen.retake(),
+            JobSignal::Continue => {
+                // Whoever stopped it from outside left the terminal to the shell, of which crossterm
+                // knows nothing.
+                self.screen.release();
+                self.screen.retake()
+            }
         }
     }
 
@@ -379,6 +377,14 @@ async fn carry_out(client: Client, clock: Clock, actions: Vec<Action>) -> Outcom
         }
     }
     Outcome::Acts(done, None)
+}
+
+async fn take_back(client: Client, clock: Clock, actions: Vec<Action>) -> Outcome {
+    let mut outcome = carry_out(client, clock, actions).await;
+    if let Outcome::Acts(done, _) = &mut outcome {
+        done.iter_mut().for_each(|done| done.undo.clear());
+    }
+    outcome
 }
 
 async fn read_kubeconfig(client: Client, cluster: ObjectKey, way: Way) -> Outcome {

@@ -21,6 +21,8 @@ pub(super) enum View {
     Events,
     Problems,
     Classes,
+    /// Who asks the management API.
+    Requests,
     /// Objects of a kind that the dashboard has no list of its own for.
     Objects,
 }
@@ -39,13 +41,18 @@ impl View {
     ];
 
     pub(super) fn name(self) -> &'static str {
+        if self == Self::Requests {
+            return "Requests";
+        }
         Self::TABS.iter().find(|(view, _)| *view == self).map_or("Objects", |(_, name)| name)
     }
 
-    /// How it is sorted until somebody chooses: events the newest first, else problems first.
-    fn sort(self) -> Sort {
+    /// How it is sorted until somebody chooses: events the newest first, clients the busiest first,
+    /// else problems first.
+    pub(super) fn sort(self) -> Sort {
         match self {
             Self::Events => Sort { column: Some(0), descending: false },
+            Self::Requests => Sort { column: Some(2), descending: true },
             _ => Sort::default(),
         }
     }
@@ -85,6 +92,15 @@ pub(super) enum Page {
     Yaml(ObjectRef),
 }
 
+/// What a line of a page without a table is, e.g. of a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LineName {
+    /// Kind and name of the object that it tells of; none in lines that stand for several.
+    pub(super) object: Option<(String, String)>,
+    /// What tells it from other lines that tell of the same.
+    pub(super) part: String,
+}
+
 /// Where one is in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
@@ -98,6 +114,8 @@ pub(super) struct Cursor {
     pub(super) offset: usize,
     /// Where the rows are on the screen, for the mouse; empty where there are none.
     pub(super) area: Rect,
+    /// Lines that were drawn last, on pages without a table.
+    lines: Vec<LineName>,
     /// Rows there were, and in sight, when the screen was last drawn.
     rows: usize,
     page: usize,
@@ -154,9 +172,16 @@ impl Cursor {
         self.selected = table.at(self.position).map(|row| row.key.clone());
     }
 
-    /// The same among lines that have no names.
-    pub(super) fn settle_lines(&mut self, lines: usize, page: usize) {
-        self.settle_lines_at(self.position, lines, page);
+    /// The same among lines, of which so many are in sight.
+    pub(super) fn settle_lines(&mut self, lines: Vec<LineName>, page: usize) {
+        let found = self.line().and_then(|old| lines.iter().position(|line| line == old));
+        self.settle_lines_at(found.unwrap_or(self.position), lines.len(), page);
+        self.lines = lines;
+    }
+
+    /// The line it is on, of those that were drawn last.
+    pub(super) fn line(&self) -> Option<&LineName> {
+        self.lines.get(self.position)
     }
 
     /// Lines without a selection: the position is the first line in sight.
@@ -414,6 +439,9 @@ impl State {
     pub(super) fn want(&self) -> Option<Want> {
         match &self.screen().page {
             Page::Cluster(key) => Some(Want::Cluster(key.clone())),
+            Page::Part { object, cluster } if object.kind == "KubeadmControlPlane" => {
+                Some(Want::ControlPlane(cluster.clone()))
+            }
             Page::Part { cluster, .. } => Some(Want::Cluster(cluster.clone())),
             Page::Kind { within, word } => {
                 Some(Want::Table { cluster: within.clone(), word: word.clone() })
@@ -424,6 +452,7 @@ impl State {
                 kind: object.kind.clone(),
                 key: object.key.clone(),
             }),
+            Page::List(View::Requests) => Some(Want::Requests),
             Page::List(_) | Page::Timeline(_) | Page::Class(_) => None,
         }
     }
@@ -435,22 +464,42 @@ mod tests {
 
     #[test]
     fn movement_stays_within_the_rows() {
+        let lines = |count: usize| {
+            let line = |index: usize| LineName { part: index.to_string(), object: None };
+            (0..count).map(line).collect::<Vec<_>>()
+        };
         let mut cursor = Cursor::default();
         cursor.go(Step::Up);
-        cursor.settle_lines(30, 10);
+        cursor.settle_lines(lines(30), 10);
         assert_eq!(cursor.position, 0);
         cursor.go(Step::PageDown);
         cursor.go(Step::Down);
-        cursor.settle_lines(30, 10);
+        cursor.settle_lines(lines(30), 10);
         assert_eq!((cursor.position, cursor.offset), (11, 2));
         cursor.go(Step::Last);
         cursor.go(Step::Down);
-        cursor.settle_lines(30, 10);
+        cursor.settle_lines(lines(30), 10);
         assert_eq!((cursor.position, cursor.offset), (29, 20));
-        cursor.settle_lines(5, 10);
+        cursor.settle_lines(lines(5), 10);
         assert_eq!((cursor.position, cursor.offset), (4, 0));
-        cursor.settle_lines(0, 0);
+        cursor.settle_lines(lines(0), 0);
         assert_eq!((cursor.position, cursor.offset), (0, 0));
+    }
+
+    #[test]
+    fn the_cursor_stays_on_its_line_when_others_come() {
+        let lines = |names: &[&str]| {
+            let line = |name: &&str| LineName { part: (*name).to_owned(), object: None };
+            names.iter().map(line).collect::<Vec<_>>()
+        };
+        let mut cursor = Cursor::default();
+        cursor.settle_lines(lines(&["a", "b", "c"]), 10);
+        cursor.go(Step::Down);
+        cursor.settle_lines(lines(&["a", "new", "b", "c"]), 10);
+        assert_eq!((cursor.position, cursor.line().unwrap().part.as_str()), (2, "b"));
+        // The place of a line that went is taken by the next one.
+        cursor.settle_lines(lines(&["a", "new", "c"]), 10);
+        assert_eq!((cursor.position, cursor.line().unwrap().part.as_str()), (2, "c"));
     }
 
     #[test]

@@ -128,7 +128,8 @@ fn run(text: &mut String, (column, row): (u32, u32), look: &Look, cells: &[&Cell
     );
 }
 
-fn escaped(text: &str) -> String {
+/// Text as content or attribute of XML and HTML, without what could steer or deceive.
+pub(crate) fn escaped(text: &str) -> String {
     printable(text)
         .replace('&', "&amp;")
         .replace('<', "&lt;")

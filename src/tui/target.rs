@@ -2,11 +2,12 @@
 
 use super::acting::Target;
 use super::action::Subject;
-use super::commands::{cluster_in_sight, object, object_of, row};
+use super::commands::{cluster_in_sight, object, object_of};
 use super::dialog::Sizes;
 use super::model::row::{Object, Row};
 use super::state::{ObjectRef, State};
 use super::views::Scene;
+use crate::api::core::Cluster;
 use crate::client::ObjectKey;
 use crate::contract::labels;
 
@@ -22,17 +23,18 @@ pub(super) fn target(state: &State, scene: &Scene) -> Target {
             marked.filter_map(|row| subject(object_of(state, row)?, cluster_of(row).as_ref())),
         );
     }
-    if subjects.is_empty() {
+    // Nothing else is meant where the marked rows cannot be acted on.
+    if screen.marked.is_empty() {
         let cluster = cluster_in_sight(state, scene);
         subjects.extend(object(state, scene).and_then(|it| subject(it, cluster.as_ref())));
     }
-    let (mut sizes, mut paused) = (Sizes::default(), false);
-    if let [subject] = subjects.as_slice()
-        && let Some(object) = known(state, scene, subject)
-    {
-        sizes = sizes_of(object);
-        paused = is_paused(object);
-    }
+    let known = |subject: &Subject| known(scene, subject);
+    let sizes = match subjects.as_slice() {
+        [subject] => known(subject).map(|object| sizes_of(scene, object)).unwrap_or_default(),
+        _ => Sizes::default(),
+    };
+    let paused = !subjects.is_empty()
+        && subjects.iter().all(|subject| known(subject).is_some_and(is_paused));
     let cluster = subjects.first().and_then(Subject::workload_cluster);
     let version = cluster.and_then(|cluster| version_of(scene, &cluster)).unwrap_or_default();
     Target { subjects, sizes, paused, next_version: next_minor(&version) }
@@ -56,26 +58,57 @@ fn cluster_of(row: &Row) -> Option<ObjectKey> {
 }
 
 /// The object behind a subject, from the lists.
-fn known<'a>(state: &State, scene: &'a Scene, subject: &Subject) -> Option<&'a Object> {
+fn known<'a>(scene: &'a Scene, subject: &Subject) -> Option<&'a Object> {
     let key = ObjectKey::new(&*subject.namespace, &*subject.name);
     let model = scene.model;
-    let found = match () {
-        () if subject.is_cluster() => model.clusters.get(&key),
-        () if subject.is_control_plane() => model.control_planes.get(&key),
-        () => row(state, model).filter(|row| row.key.name == key.name),
+    let worker = |kind: &str| {
+        model.workers.get(&ObjectKey::new(&*key.namespace, format!("{} {kind}", key.name)))
+    };
+    let found = match subject.resource.as_str() {
+        _ if subject.is_cluster() => model.clusters.get(&key),
+        _ if subject.is_control_plane() => model.control_planes.get(&key),
+        _ if subject.is_deployment() => worker("MachineDeployment"),
+        "machines.cluster.x-k8s.io" => model.machines.get(&key),
+        "machinesets.cluster.x-k8s.io" => worker("MachineSet"),
+        "machinepools.cluster.x-k8s.io" => worker("MachinePool"),
+        "clusterclasses.cluster.x-k8s.io" => model.classes.get(&key),
+        _ => None,
     };
     found.map(|row| &row.object)
 }
 
-fn sizes_of(object: &Object) -> Sizes {
+/// Machines of a cluster's only MachineDeployment, which is what scaling a cluster changes; none
+/// where there are several workers.
+fn only_deployment(scene: &Scene, cluster: &Cluster) -> Option<i32> {
+    if !cluster.spec.topology.class_ref.name.is_empty() {
+        let workers = &cluster.spec.topology.workers;
+        let [only] = workers.machine_deployments.as_slice() else { return None };
+        return only.replicas.filter(|_| workers.machine_pools.is_empty());
+    }
+    let metadata = &cluster.metadata;
+    let key = ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?);
+    let workers: Vec<&Object> = scene.model.workers.group(&key).map(|row| &row.object).collect();
+    let pools = workers.iter().any(|object| matches!(object, Object::Pool(_)));
+    let mut deployments = workers.iter().filter_map(|object| match object {
+        Object::Deployment(deployment) => Some(deployment.spec.replicas),
+        _ => None,
+    });
+    match (deployments.next(), deployments.next()) {
+        (Some(replicas), None) if !pools => replicas,
+        (Some(_), _) => None,
+        // The list of workers was not asked for.
+        (None, _) => cluster.status.as_ref()?.workers.as_ref()?.desired_replicas.filter(|_| !pools),
+    }
+}
+
+fn sizes_of(scene: &Scene, object: &Object) -> Sizes {
     let number = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok());
     match object {
         Object::Cluster(cluster) => {
             let status = cluster.status.as_ref();
-            let workers = status.and_then(|status| status.workers.as_ref());
             let control_plane = status.and_then(|status| status.control_plane.as_ref());
             Sizes {
-                workers: number(workers.and_then(|it| it.desired_replicas)),
+                workers: number(only_deployment(scene, cluster)),
                 control_planes: number(control_plane.and_then(|it| it.desired_replicas)),
             }
         }
@@ -90,6 +123,7 @@ fn sizes_of(object: &Object) -> Sizes {
         | Object::Pool(_)
         | Object::Class(_)
         | Object::Event(_)
+        | Object::Client(_)
         | Object::Named { .. } => Sizes::default(),
     }
 }

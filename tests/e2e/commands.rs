@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::{capim, texts};
+use crate::support::{capim, texts, tool};
 
 /// Runs a script against a playground of its own; `$C` is capim.
 fn script(text: &str) -> Output {
@@ -32,6 +32,10 @@ fn a_cluster_is_described_explained_scaled_and_upgraded() {
         r#"
         set -e
         $C create cluster demo --instant --cp 3 --workers 2 --wait
+        # A cluster is available before the last of its machines is.
+        for part in controlPlane.availableReplicas=3 workers.availableReplicas=2; do
+            $C wait cluster/demo --for="jsonpath={.status.${part%=*}}=${part#*=}" --timeout 60s
+        done
         $C describe cluster demo
         $C describe cluster demo --show-conditions all --grouping=false --show-templates -o json |
             grep -c '"kind": "Machine"'
@@ -89,7 +93,7 @@ fn mistakes_get_a_code_an_exit_code_and_a_way_out() {
         run why machne/a
         run why a/b/c
         run get clusters prod-us
-        run wait cluster/prod-eu --timeout 0s
+        run wait cluster/prod-eu --for=Nonsense --timeout 0s
         run wait cluster/other --for=Available
         run scale prod-eu --workers 3
         run scale prod-eu --cp 2
@@ -117,7 +121,7 @@ fn mistakes_get_a_code_an_exit_code_and_a_way_out() {
         "expected a version such as v1.37.0",
         "error[E030]: cluster \"nosuch\" has no kubeconfig in namespace \"default\"",
         "> exec -- sh -c exit 9\n= 9",
-        "error[E002]: --watch goes with -o table, wide, name or ndjson\n= 2",
+        "\"message\":\"--watch goes with -o table, wide, name or ndjson\",\"notes\":[]}\n= 2",
         "  hint: it is in namespace \"default\": -n default\n= 4",
     ] {
         assert!(stderr.contains(expected), "{expected}\n--- is not in\n{stderr}");
@@ -157,7 +161,7 @@ fn scripts_and_pages_need_no_playground_and_a_closed_pipe_is_no_error() {
     };
     for shell in ["bash", "zsh", "fish"] {
         let (script, stderr) = run(&format!("$C completion {shell}"));
-        assert!(script.contains("describe") && stderr.is_empty(), "{shell}: {stderr}");
+        assert!(script.contains("COMPLETE") && stderr.is_empty(), "{shell}: {stderr}");
     }
     let (line, stderr) = run("$C completion zsh | head -1");
     assert_eq!((line.as_str(), stderr.as_str()), ("#compdef capim\n", ""));
@@ -169,4 +173,52 @@ fn scripts_and_pages_need_no_playground_and_a_closed_pipe_is_no_error() {
     assert_eq!(help.replace('\n', ""), "1".repeat(15));
     let (checks, _) = run("$C doctor");
     assert!(checks.contains("playground") && checks.contains("none is running"), "{checks}");
+}
+
+#[test]
+fn requests_with_kubectl_are_found_by_client() {
+    let Some(_) = tool("kubectl") else { return };
+    let output = script(
+        r#"
+        set -e
+        kubectl get --raw /version > /dev/null
+        kubectl get configmaps -A > /dev/null
+        ! kubectl get --raw /apis/no/such 2> /dev/null
+        $C get requests -o json
+        echo =====
+        $C get requests -o wide
+        one=$($C get requests -o name | grep '^requests/kubectl/' | head -n 1)
+        $C get $one -o yaml
+        ! $C get requests/nobody
+        $C get requests -w -o ndjson > watched &
+        count=0
+        until grep '"type":"MODIFIED"' watched | grep -q '"kubectl/'; do
+            count=$((count + 1))
+            test $count -lt 300
+            kubectl get --raw /version > /dev/null
+        done
+        kill $!
+        echo watched
+        "#,
+    );
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    let (json, rest) = stdout.split_once("=====\n").unwrap();
+    let list: serde_json::Value = serde_json::from_str(json).unwrap();
+    let items = list["items"].as_array().unwrap();
+    let kubectl = items.iter().find(|it| it["program"].as_str().unwrap().starts_with("kubectl/"));
+    let kubectl = kubectl.unwrap_or_else(|| panic!("no kubectl in {json}"));
+    assert_eq!(kubectl["kind"], "ClientRequests");
+    assert_eq!(kubectl["errors"]["client"], 1, "{kubectl}");
+    assert!(kubectl["requests"].as_u64().unwrap() >= 3, "{kubectl}");
+    let resources = kubectl["resources"].as_array().unwrap();
+    assert!(resources.iter().any(|it| it["resource"] == "configmaps"), "{kubectl}");
+    let controllers = items.iter().filter(|it| it["inProcess"] == true);
+    assert!(controllers.map(|it| it["openWatches"].as_u64().unwrap()).sum::<u64>() > 0, "{json}");
+    let rest = squeezed(rest);
+    assert!(rest.starts_with("CLIENT USER REQUESTS RATE ERRORS WATCHES P50 P99 LAST SEEN 4XX"));
+    for expected in ["\nkind: ClientRequests\n", "\nwatched\n"] {
+        assert!(rest.contains(expected), "{expected}\n--- is not in\n{stdout}\n{stderr}");
+    }
+    assert!(stderr.contains("error[E030]: no client \"nobody\" has asked the server"), "{stderr}");
 }

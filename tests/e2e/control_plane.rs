@@ -41,7 +41,7 @@ async fn create(seed: u64, control_planes: u32) -> Playground {
         version: "v1.34.0".to_owned(),
         startup: Startup::in_memory(),
     };
-    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "sample");
     let manifests: Vec<Manifest> = sample.manifests().into_iter().map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();
     playground.readiness().expecting([cluster()]).wait(LIMIT).await.unwrap();

@@ -48,7 +48,7 @@ async fn create(playground: &Playground, workers: usize) {
                 {"type": "Ready", "status": "Unknown", "timeoutSeconds": 300}]},
         },
     });
-    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "sample");
     let manifests: Vec<Manifest> =
         sample.manifests().into_iter().chain([check]).map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();

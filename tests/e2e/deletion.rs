@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use capim::api::core::Cluster;
 use capim::client::{ObjectKey, Propagation};
-use capim::clock::Clock;
+use capim::clock::{Clock, Seed};
 use capim::playground::sample::{SampleCluster, Startup};
-use capim::playground::{Manifest, apply_manifests};
+use capim::playground::{Config, Manifest, Playground, apply_manifests};
 use k8s_openapi::api::core::v1::Secret;
-
-use crate::support::playground;
 
 fn sample(name: &str) -> Vec<Manifest> {
     let sample = SampleCluster {
@@ -20,14 +18,17 @@ fn sample(name: &str) -> Vec<Manifest> {
         version: capim::playground::KUBERNETES_VERSION.to_owned(),
         startup: Startup::instant(),
     };
-    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "sample");
     sample.manifests().into_iter().map(wrap).collect()
 }
 
 #[tokio::test]
 async fn deleted_clusters_leave_no_object_listener_or_port() {
     let limit = Duration::from_secs(60);
-    let playground = playground(Clock::wall(), 1).await;
+    // Ports that nobody else takes when they are free again.
+    let config =
+        Config { seed: Seed(1), workload_ports: 26_100..=26_199, ..Config::new(Clock::wall()) };
+    let playground = Playground::start(config).await.unwrap();
     for name in ["a", "b"] {
         apply_manifests(playground.client(), "default", &sample(name)).await.unwrap();
     }

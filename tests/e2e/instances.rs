@@ -1,9 +1,10 @@
 //! Playgrounds in the background: their life, their names, and what they leave behind.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::{capim, texts, tool};
+use crate::support::{capim, texts, tool, until_shown};
 
 /// A state directory whose playgrounds end with the test.
 pub struct Home(tempfile::TempDir);
@@ -55,10 +56,18 @@ impl Home {
         serde_json::from_str(&text).unwrap()
     }
 
-    pub fn kill(&self, name: &str) {
+    fn pid(&self, name: &str) -> rustix::process::Pid {
         let pid = self.record(name)["pid"].as_i64().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+    }
+
+    /// Stops its process, as a debugger does.
+    pub fn stop(&self, name: &str) {
+        rustix::process::kill_process(self.pid(name), rustix::process::Signal::STOP).unwrap();
+    }
+
+    pub fn kill(&self, name: &str) {
+        rustix::process::kill_process(self.pid(name), rustix::process::Signal::KILL).unwrap();
         // The lock goes with the process; waiting for it is waiting for the end.
         std::fs::File::open(self.instance(name).join("server.lock"))
             .unwrap()
@@ -121,11 +130,14 @@ fn identity_and_port_outlive_restarts_and_objects_do_not() {
     let kubeconfig = home.instance("default").join("kubeconfig");
     let first = std::fs::read_to_string(&kubeconfig).unwrap();
     home.ok("create cluster demo --instant");
-    let stopped = home.ok("restart");
+    let (code, exported, stopped) = home.run("restart");
+    assert_eq!(code, Some(0), "{stopped}");
+    assert_eq!(exported, format!("export KUBECONFIG='{}'\n", kubeconfig.display()));
     assert!(
         stopped.starts_with("instance \"default\" stopped; its cluster is lost\n"),
         "{stopped}"
     );
+    assert!(!stopped.contains("are kept"), "{stopped}");
     assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), first);
     assert_eq!(home.run("get clusters").2, "No resources found.\n");
     home.ok("down");
@@ -246,6 +258,12 @@ fn contexts_are_merged_under_the_lock_and_go_with_the_playground() {
         kubectl("config view -o jsonpath={.users[?(@.name==\"me\")].user.token}").0,
         "REDACTED"
     );
+    // The link of those who keep their files elsewhere stays one, and is what is locked.
+    let elsewhere = home.path().join("dotfiles");
+    std::fs::rename(&file, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+    home.ok("kubeconfig --merge");
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink());
     // Locked by somebody else.
     let lock = home.path().join(".kube").join("config.lock");
     std::fs::write(&lock, "").unwrap();
@@ -270,7 +288,8 @@ struct Terminal {
 impl Terminal {
     fn start(home: &Home, name: &str, command: &str) -> Self {
         let terminal = Self { socket: home.path().join(format!("{name}.sock")) };
-        let shell = format!("{command}; echo exit=$?; exec sleep 600");
+        // A killed dashboard leaves its screen and the cursor anywhere on it.
+        let shell = format!("{command}; printf '\\033[H\\033[2Jexit=%s\\n' $?; exec sleep 600");
         let output = terminal.tmux(&[
             "-f",
             "/dev/null",
@@ -294,16 +313,9 @@ impl Terminal {
         String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     }
 
-    /// Waits until the screen shows a text; each look is a round trip to tmux.
+    /// Waits until the screen shows a text.
     fn wait_for(&self, text: &str) -> String {
-        let start = std::time::SystemTime::now();
-        loop {
-            let screen = self.tmux(&["capture-pane", "-p"]);
-            if screen.contains(text) {
-                return screen;
-            }
-            assert!(start.elapsed().unwrap().as_secs() < 60, "no {text:?} in:\n{screen}");
-        }
+        until_shown(|| self.tmux(&["capture-pane", "-p"]), text)
     }
 
     /// Process id of the dashboard.
@@ -387,12 +399,67 @@ fn settings_come_from_flag_variable_project_and_user_in_this_order() {
     assert!(error.starts_with("error[E090]: unknown key \"cluster\" in ./capim.yaml line 4; did you mean \"clusters\"?\n"), "{error}");
     std::fs::write(home.path().join("other.yaml"), "up: {clusters: many}\n").unwrap();
     std::fs::remove_file(home.path().join("capim.yaml")).unwrap();
-    let error = home.fails("--config other.yaml ls", 2);
+    let error = home.fails("--config other.yaml config view", 2);
     assert!(
         error.contains("error[E091]: up.clusters in other.yaml line 1: invalid value 'many'"),
         "{error}"
     );
+    // Whatever needs no settings goes on without them, above all what the hints name.
+    for line in ["ls", "down", "config schema", "config path", "--version", "up --help"] {
+        home.ok(&format!("--config other.yaml {line}"));
+    }
     assert!(home.ok("config init").contains("#   clusters: 0"));
+}
+
+#[test]
+fn a_kubeconfig_of_others_is_not_replaced_and_what_cannot_restart_is_not_stopped() {
+    let home = Home::new();
+    let file = home.path().join("config.yaml");
+    let before = "contexts: [{name: prod, context: {cluster: prod, user: me}}]\n";
+    std::fs::write(&file, before).unwrap();
+    let error = home.fails("up -d --api-port 0 --kubeconfig config.yaml", 5);
+    assert!(error.contains("holds other contexts: prod; it is not replaced"), "{error}");
+    let mut command = home.command("up -d --api-port 0 -f -");
+    let output = command.env("CAPIM_KUBECONFIG", &file).output().unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "it is for looking alone");
+    let error = home.fails("restart", 2);
+    assert!(error.contains("error[E002]: what was read from stdin is gone"), "{error}");
+    home.ok("status");
+    // What is asked for beyond what runs is done or refused, not ignored.
+    let error = home.fails("up -d --webhook a/b=https://127.0.0.1:9443", 5);
+    assert!(error.contains("--webhook a/b=https://127.0.0.1:9443: it runs with its"), "{error}");
+    home.ok("up -d --merge");
+    let merged = home.path().join(".kube").join("config");
+    assert!(std::fs::read_to_string(&merged).unwrap().contains("name: capim"));
+    let (code, _, stderr) = home.run("down --forget");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stderr.contains("are kept"), "{stderr}");
+    assert!(!home.instance("default").exists());
+    assert!(!std::fs::read_to_string(&merged).unwrap().contains("name: capim"));
+}
+
+#[test]
+fn signals_reach_the_command_and_not_only_the_playground() {
+    let home = Home::new();
+    let script = "trap 'echo trapped; exit 9' TERM; echo ready; while :; do read -r _; done";
+    let mut command = home.command("up --api-port 0 --headless --workload-ports 27920-27929 --");
+    let mut child = command
+        .args(["sh", "-c", script])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // The shell looks at its trap when its `read` ends.
+    drop(child.stdin.take());
+    assert_eq!(lines.next().unwrap().unwrap(), "trapped");
+    assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
 #[test]
@@ -413,6 +480,7 @@ fn metrics_name_what_runs_and_only_administrators_read_them() {
         "controller_runtime_max_concurrent_reconciles{controller=\"machine\"} ",
         "workqueue_adds_total{controller=\"machine\",name=\"machine\"} ",
         "workqueue_work_duration_seconds_count{controller=\"machine\",name=\"machine\"} ",
+        "workqueue_queue_duration_seconds_count{controller=\"machine\",name=\"machine\"} ",
         "rest_client_requests_total{code=\"200\",host=\"in-process\",method=\"PATCH\"} ",
         "apiserver_request_total{code=\"200\",component=\"apiserver\",",
         "capim_clusters{phase=\"Provisioned\"} 2\n",

@@ -31,7 +31,7 @@ async fn create(playground: &Playground) {
         version: capim::playground::KUBERNETES_VERSION.to_owned(),
         startup: Startup::instant(),
     };
-    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "sample");
     let manifests: Vec<Manifest> = sample.manifests().into_iter().map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();
     playground.readiness().expecting([key()]).wait(LIMIT).await.unwrap();
@@ -127,10 +127,10 @@ async fn a_drain_waits_for_the_budget() {
 
     let drain = format!("drain {first} --force");
     let expected = "cannot delete DaemonSet-managed Pods";
-    kubectl.fails(&format!("{drain} --timeout=3s"), expected).await;
+    kubectl.fails(&drain, expected).await;
     let drain = format!("{drain} --ignore-daemonsets");
     let refused = "Cannot evict pod as it would violate the pod's disruption budget.";
-    kubectl.fails(&format!("{drain} --timeout=3s"), refused).await;
+    kubectl.fails(&format!("{drain} --timeout=8s"), refused).await;
     kubectl.pod("two", second).await;
     let drained = kubectl.ok(&format!("{drain} --timeout=30s")).await;
     assert!(drained.contains("pod/one evicted"), "{drained}");

@@ -137,12 +137,18 @@ async fn nodes(kubeconfig: &str, count: usize) -> Vec<String> {
     names
 }
 
+/// Within which a process of providers ends, on the slowest machine.
+const END_MAX: Duration = Duration::from_secs(30);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn infrastructure_runs_in_a_process_of_its_own() {
     let management = Management::start(&["--external", "infra"]);
     assert!(management.up.seen.iter().any(|line| line.contains("external=infra")));
+    // Ports that nobody else takes while neither process runs.
+    const PORTS: &str = "26000-26099";
     // Without election, so that nobody has to wait for the Lease of a dead process.
-    let first = management.provider(&["infra", "--leader-elect", "false"]);
+    let first =
+        management.provider(&["infra", "--leader-elect", "false", "--workload-ports", PORTS]);
     management.ok(&["create", "cluster", "demo", "--instant", "--wait"]);
     let kubeconfig = management.ok(&["kubeconfig", "demo"]);
     let before = nodes(&kubeconfig, 2).await;
@@ -154,14 +160,14 @@ async fn infrastructure_runs_in_a_process_of_its_own() {
 
     // Killed, and started again: the same port, the same Nodes, from objects alone.
     drop(first);
-    let second = management.provider(&["infra"]);
+    let second = management.provider(&["infra", "--workload-ports", PORTS]);
     assert_eq!(management.ok(&["kubeconfig", "demo"]), kubeconfig);
     assert_eq!(nodes(&kubeconfig, 2).await, before);
 
     management.ok(&["delete", "cluster", "demo", "--yes", "--wait"]);
     let (code, took) = second.terminate();
     assert_eq!(code, Some(143));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < END_MAX, "{took:?}");
     let leases: Api<Lease> = Api::namespaced(management.client().await, "capd-system");
     let lease = leases.get("controller-leader-election-capd").await.unwrap();
     assert_eq!(lease.spec.unwrap().holder_identity.unwrap_or_default(), "");
@@ -193,7 +199,7 @@ async fn all_providers_can_run_elsewhere() {
     management.ok(&["delete", "cluster", "--all", "--yes", "--wait"]);
     let (code, took) = provider.terminate();
     assert_eq!(code, Some(143));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < END_MAX, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +236,7 @@ fn what_a_provider_process_lacks_is_named() {
     let path = file.to_str().unwrap();
     let (code, stderr) = run(&["infra", "--kubeconfig", path]);
     assert_eq!(code, Some(4), "{stderr}");
-    assert!(stderr.contains("error[E024]"), "{stderr}");
+    assert!(stderr.contains("error[E037]"), "{stderr}");
     assert!(stderr.contains("devmachines.infrastructure.cluster.x-k8s.io in v1beta2"), "{stderr}");
 
     let stranger = start();
@@ -239,7 +245,7 @@ fn what_a_provider_process_lacks_is_named() {
     std::fs::write(&file, mixed).unwrap();
     let (code, stderr) = run(&["infra", "--kubeconfig", path]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("error[E023]"), "{stderr}");
+    assert!(stderr.contains("error[E036]"), "{stderr}");
 
     std::fs::write(&file, server.kubeconfig()).unwrap();
     runtime.block_on(server.stop());

@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -26,13 +28,23 @@ pub struct Modes {
 pub struct Pty {
     child: Child,
     keyboard: File,
-    /// Kept open so that the terminal outlives the program.
-    terminal: OwnedFd,
+    terminal: Terminal,
     output: Arc<Mutex<Vec<u8>>>,
+    /// Says nothing, but goes when everything has been read.
+    reader: Receiver<()>,
     before: Termios,
 }
 
+/// The program's side of the terminal.
+enum Terminal {
+    /// Kept open so that it outlives the program.
+    Open(OwnedFd),
+    /// As it was left.
+    Left(Termios),
+}
+
 const PATIENCE_SECONDS: u64 = 60;
+const PATIENCE: Duration = Duration::from_secs(PATIENCE_SECONDS);
 
 impl Pty {
     /// Starts a program as the leader of a new session in a new terminal; `None` if `setsid` is
@@ -62,14 +74,17 @@ impl Pty {
         let output = Arc::default();
         let keyboard = File::from(keyboard);
         let (mut screen, read) = (keyboard.try_clone().unwrap(), Arc::clone(&output));
+        let (reading, reader) = mpsc::channel();
         std::thread::spawn(move || {
+            let _reading = reading;
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = screen.read(&mut piece) {
                 let read: &Mutex<Vec<u8>> = &read;
                 read.lock().unwrap().extend_from_slice(&piece[..count]);
             }
         });
-        Some(Self { child, keyboard, terminal, output, before })
+        let terminal = Terminal::Open(terminal);
+        Some(Self { child, keyboard, terminal, output, reader, before })
     }
 
     pub fn keys(&mut self, keys: &str) {
@@ -100,7 +115,7 @@ impl Pty {
         while !is_so(self) {
             let output = self.output();
             assert!(start.elapsed().as_secs() < PATIENCE_SECONDS, "{what}:\n{output}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -119,10 +134,13 @@ impl Pty {
 
     /// Whether the terminal is set as it was at first: echo, canonical mode, and all the rest.
     pub fn is_cooked(&self) -> bool {
-        let now = tcgetattr(&self.terminal).unwrap();
         let modes =
             |it: &Termios| (it.input_modes, it.output_modes, it.control_modes, it.local_modes);
-        modes(&now) == modes(&self.before)
+        let now = match &self.terminal {
+            Terminal::Open(terminal) => modes(&tcgetattr(terminal).unwrap()),
+            Terminal::Left(left) => modes(left),
+        };
+        now == modes(&self.before)
     }
 
     pub fn modes(&self) -> Modes {
@@ -153,17 +171,25 @@ impl Pty {
         let start = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What was written last may still be on its way.
-                let length = self.output.lock().unwrap().len();
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                if self.output.lock().unwrap().len() == length {
-                    return status;
-                }
+                self.read_to_the_end();
+                return status;
             }
             let output = self.output();
             assert!(start.elapsed().as_secs() < PATIENCE_SECONDS, "it does not end:\n{output}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Pty {
+    /// Waits for what was written last. The terminal ends when nobody has it open any more.
+    #[track_caller]
+    fn read_to_the_end(&mut self) {
+        if let Terminal::Open(terminal) = &self.terminal {
+            self.terminal = Terminal::Left(tcgetattr(terminal).unwrap());
+        }
+        let end = self.reader.recv_timeout(PATIENCE);
+        assert_eq!(end, Err(RecvTimeoutError::Disconnected), "somebody keeps the terminal open");
     }
 }
 

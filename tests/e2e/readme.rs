@@ -147,7 +147,7 @@ async fn the_template_is_accepted() {
     });
     object["spec"] = spec["spec"].clone();
     let playground = virtual_playground(1).await;
-    let manifest = Manifest { object, file: "README.md".to_owned(), document: 1 };
+    let manifest = Manifest::made(object, "README.md");
     apply_manifests(playground.client(), "default", &[manifest]).await.unwrap();
     playground.stop().await;
 }

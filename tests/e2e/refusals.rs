@@ -39,7 +39,7 @@ async fn create() -> Playground {
         startup: Startup::in_memory(),
     };
     let beside = [health_check(300), resource_set(), config(&["/a"])];
-    let wrap = |object| Manifest { object, file: "sample".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "sample");
     let manifests: Vec<Manifest> = sample.manifests().into_iter().chain(beside).map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();
     playground

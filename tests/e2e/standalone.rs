@@ -54,7 +54,7 @@ async fn create(playground: &Playground) {
     for (name, is_control_plane) in [("a-1", true), ("a-2", true), ("a-worker", false)] {
         objects.extend(machine(name, is_control_plane));
     }
-    let wrap = |object| Manifest { object, file: "standalone".to_owned(), document: 1 };
+    let wrap = |object| Manifest::made(object, "standalone");
     let manifests: Vec<Manifest> = objects.into_iter().map(wrap).collect();
     apply_manifests(playground.client(), "default", &manifests).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use capim::clock::{Clock, Seed};
 use capim::embed::ControlPlane;
@@ -193,5 +194,21 @@ impl Ran {
     /// All of it, for messages.
     pub fn shown(&self) -> String {
         format!("{}\n--- {:?}\n{}\n---\n{}", self.line, self.code, self.stdout, self.stderr)
+    }
+}
+
+/// Looks at a screen until it shows a text. Between two looks the processor is left to those who
+/// draw it.
+pub fn until_shown(screen: impl Fn() -> String, text: &str) -> String {
+    const LIMIT: Duration = Duration::from_secs(120);
+    const BETWEEN: Duration = Duration::from_millis(50);
+    let start = std::time::SystemTime::now();
+    loop {
+        let shown = screen();
+        if shown.contains(text) {
+            return shown;
+        }
+        assert!(start.elapsed().unwrap() < LIMIT, "no {text:?} in:\n{shown}");
+        std::thread::sleep(BETWEEN);
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::pty::Pty;
-use crate::support::{capim, texts, tool};
+use crate::support::{capim, texts, tool, until_shown};
 
 /// A tmux server of its own with one session.
 struct Tmux {
@@ -56,19 +56,9 @@ impl Tmux {
         self.run(&[&["send-keys", "-t", "t"][..], keys].concat());
     }
 
-    /// Waits until the screen shows a text; each look is a round trip to tmux.
+    /// Waits until the screen shows a text.
     fn wait_for(&self, text: &str) -> String {
-        let start = std::time::SystemTime::now();
-        loop {
-            let screen = self.screen();
-            if screen.contains(text) {
-                return screen;
-            }
-            assert!(
-                start.elapsed().unwrap().as_secs() < 60,
-                "{text:?} did not appear in:\n{screen}"
-            );
-        }
+        until_shown(|| self.screen(), text)
     }
 }
 
@@ -255,6 +245,7 @@ fn clusters_are_created_scaled_and_deleted_by_keys() {
     tmux.wait_for("created");
     assert!(kubectl(state.path(), &["get", "clusters"]).contains("demo"));
 
+    tmux.wait_for("1 cluster");
     tmux.keys(&["s"]);
     tmux.wait_for("Scale demo");
     tmux.keys(&["BSpace", "5"]);

@@ -284,10 +284,6 @@ async fn answer(mut request: Request<Incoming>, client: Client) -> Result<Respon
         Peer::Refused => {
             request.extensions_mut().insert(Peer::Refused);
         }
-        // HTTP/2 makes floods cheap; those who say nothing of themselves get one connection's worth
-        // of streams and have to come again. So do those who are not believed. (kubernetes 1.36:
-        // endpoints/filters/authentication.go)
-        Peer::Anonymous if says_nothing => activity.no_more(),
         Peer::Anonymous => {}
     }
     // Go's server reads no second request behind a tunnel that it refused.
@@ -303,7 +299,11 @@ async fn answer(mut request: Request<Incoming>, client: Client) -> Result<Respon
     if ends {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if response.status() == StatusCode::UNAUTHORIZED {
+    // HTTP/2 makes floods cheap; those who say nothing of themselves get one connection's worth of
+    // streams and have to come again. So do those who are not believed. They are told with the
+    // answer. (kubernetes 1.36: endpoints/filters/authentication.go; Go: net/http, writeChunk)
+    let is_nobody = matches!(&*peer, Peer::Anonymous) && says_nothing;
+    if is_nobody || response.status() == StatusCode::UNAUTHORIZED {
         activity.no_more();
     }
     Ok(match stream {

@@ -117,6 +117,7 @@ async fn start_with(patience: Patience) -> TestPort {
         clock: Clock::wall(),
         patience,
         connections: TaskTracker::new(),
+        clients: std::sync::OnceLock::new(),
         stopping: CancellationToken::new(),
         stopped: CancellationToken::new(),
         cut: parking_lot::Mutex::default(),
@@ -262,7 +263,7 @@ async fn stop_ends_open_answers_and_gives_the_port_back() {
     let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
     let response = sender.send_request(request).await.unwrap();
     port.stop.cancel();
-    Clock::wall().timeout(Duration::from_secs(5), port.served).await.unwrap().unwrap();
+    Clock::wall().timeout(Duration::from_secs(60), port.served).await.unwrap().unwrap();
     assert!(response.into_body().collect().await.is_err());
     TcpListener::bind(port.address).await.unwrap();
 }
@@ -280,6 +281,7 @@ fn idle_port_is_small() {
             .block_on(async { Clock::wall() }),
         patience: PATIENCE,
         connections: TaskTracker::new(),
+        clients: std::sync::OnceLock::new(),
         stopping: CancellationToken::new(),
         stopped: CancellationToken::new(),
         cut: parking_lot::Mutex::default(),
@@ -297,11 +299,11 @@ fn idle_port_is_small() {
 
 /// Little of everything, so that tests need not wait.
 const IMPATIENCE: Patience = Patience {
-    handshake: Duration::from_millis(200),
-    head: Duration::from_millis(200),
-    idle: Duration::from_millis(600),
-    body: Duration::from_millis(200),
-    stall: Duration::from_millis(300),
+    handshake: Duration::from_secs(1),
+    head: Duration::from_secs(1),
+    idle: Duration::from_secs(3),
+    body: Duration::from_secs(1),
+    stall: Duration::from_millis(1500),
 };
 
 /// Longest wait for what must come to pass.

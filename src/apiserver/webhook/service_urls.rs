@@ -56,6 +56,12 @@ impl ServiceUrl {
     }
 }
 
+impl std::fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}=https://{}:{}", self.namespace, self.name, self.host, self.port)
+    }
+}
+
 impl FromStr for ServiceUrl {
     type Err = ServiceUrlsError;
 

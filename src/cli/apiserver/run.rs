@@ -39,11 +39,7 @@ pub(in crate::cli) async fn run(arguments: &[String]) -> Result<ExitCode, CliErr
     let server = plan.start().await?;
     let kubeconfig = KubeconfigFile::write(&flags, &server)?;
     announce(&flags, &server, kubeconfig.as_ref());
-    let outcome = tokio::select! {
-        outcome = follow(&flags, &server, kubeconfig.as_ref()) => outcome,
-        // As of kube-apiserver, an orderly end is no failure.
-        _ = signals.next() => Ok(ExitCode::SUCCESS),
-    };
+    let outcome = follow(&flags, &server, kubeconfig.as_ref(), &mut signals).await;
     server.stop().await;
     outcome
 }
@@ -143,7 +139,7 @@ impl KubeconfigFile {
                 Self { path: std::env::temp_dir().join(name), is_temporary: true }
             }
         };
-        write_private(&file.path, &server.kubeconfig()).map_err(|error| {
+        write_private(&file.path, server.kubeconfig()).map_err(|error| {
             let path = file.path.display();
             CliError::new("E013", Exit::Environment, format!("failed to write {path}: {error}"))
         })?;
@@ -176,17 +172,20 @@ fn announce(flags: &Flags, server: &ControlPlane, kubeconfig: Option<&Kubeconfig
     eprintln!("serving api={}{}", server.url(), printable(&kubeconfig));
 }
 
-/// Runs the command, if there is one; else waits for ever.
+/// Runs the command, if there is one; else waits for a signal.
 async fn follow(
     flags: &Flags,
     server: &ControlPlane,
     kubeconfig: Option<&KubeconfigFile>,
+    signals: &mut Signals,
 ) -> Result<ExitCode, CliError> {
     if flags.command.is_empty() {
-        return std::future::pending().await;
+        signals.next().await;
+        // As of kube-apiserver, an orderly end is no failure.
+        return Ok(ExitCode::SUCCESS);
     }
     let path = kubeconfig.map_or(Path::new(""), |file| &file.path);
-    child::run(&flags.command, path, server.url()).await
+    child::run(&flags.command, path, server.url(), signals).await
 }
 
 /// Logs go to stderr; `CAPIM_LOG` filters.

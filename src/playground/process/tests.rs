@@ -46,7 +46,7 @@ async fn create(client: &Client, name: &str) {
         version: KUBERNETES_VERSION.to_owned(),
         startup: Startup::instant(),
     };
-    let wrap = |object| super::super::Manifest { object, file: String::new(), document: 1 };
+    let wrap = |object| super::super::Manifest::made(object, "");
     let manifests: Vec<_> = sample.manifests().into_iter().map(wrap).collect();
     super::super::apply_manifests(client, "default", &manifests).await.expect("applied");
 }

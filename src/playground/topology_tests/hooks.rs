@@ -170,7 +170,7 @@ async fn hooks_are_asked_in_order_through_a_planned_upgrade_and_hold_it() {
 async fn an_extension_without_an_answer_stops_the_clusters_of_its_class_alone() {
     let test = start(42_650..=42_699).await;
     test.apply(&manifests(INSTANT, |_| {})).await;
-    let extension = TestExtension::start().await;
+    let extension = TestExtension::with_timeout(1).await;
     extension.on(Hook::GeneratePatches, |_| crate::apiserver::test_server::Reaction::Silence);
     test.register(&extension).await;
     let slow = manifests(INSTANT, |object| {

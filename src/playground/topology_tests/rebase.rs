@@ -104,7 +104,7 @@ async fn a_class_of_another_namespace_makes_objects_in_the_clusters() {
     let test = Test::start().await;
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "classes"}});
-    let wrap = |object| Manifest { object, file: String::new(), document: 1 };
+    let wrap = |object| Manifest::made(object, "");
     test.apply(&[wrap(namespace)]).await;
     let all = renamed("far", "classes", |object| {
         if object["kind"] == "Cluster" {

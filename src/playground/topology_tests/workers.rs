@@ -32,7 +32,7 @@ fn with_pool(version: &'static str, pools: Value) -> Vec<Manifest> {
         "metadata": {"name": "instant-pool"},
         "spec": {"template": {"spec": {"backend": {"inMemory": {}}}}},
     });
-    all.insert(0, Manifest { object: template, file: String::new(), document: 1 });
+    all.insert(0, Manifest::made(template, ""));
     all
 }
 

@@ -140,7 +140,7 @@ async fn a_hook_holds_the_creation_of_a_cluster() {
 
 #[tokio::test]
 async fn a_hook_that_fails_is_told_and_changes_nothing() {
-    let (fixture, extension) = (Fixture::start().await, TestExtension::start().await);
+    let (fixture, extension) = (Fixture::start().await, TestExtension::with_timeout(1).await);
     extension.on(Hook::BeforeClusterCreate, |_| Reaction::Silence);
     register(&fixture, &extension, Hook::BeforeClusterCreate).await;
     create_class(&fixture, json!([])).await;

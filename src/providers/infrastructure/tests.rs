@@ -361,8 +361,9 @@ async fn the_kinds_of_2023_work_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn exhausted_ports_show_as_a_condition() {
-    let playground = Playground::start(41400..=41400).await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:41400").expect("the port is free");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let playground = Playground::start(port..=port).await;
     let cluster = playground.cluster("DevCluster").await;
     playground.infrastructure::<DevCluster>(&cluster, dev_cluster()).await;
     playground

@@ -131,7 +131,8 @@ impl Field {
         if step == 0 {
             return;
         }
-        let present: i64 = self.value.trim().parse().unwrap_or(0);
+        // An empty field means "as it is", which is no number to count from.
+        let Ok(present) = self.value.trim().parse::<i64>() else { return };
         let least = if self.name == Name::Workers { 0 } else { 1 };
         self.value = present.saturating_add(step).max(least).to_string();
     }

@@ -100,6 +100,7 @@ commands! {
     ViewEvents "events" "events" "Events, newest first." Views ["6" "v"],
     ViewProblems "problems" "problems" "Problems grouped by cause." Views ["7"],
     ViewClasses "classes" "classes" "ClusterClasses with their variables and users." Views ["8"],
+    ViewRequests "requests" "requests" "Who asks the management API: requests, errors, latencies." Views ["9"],
     NextView "next-view" "next view" "Next view." Views ["tab"],
     PreviousView "previous-view" "view before" "View before." Views ["backtab"],
     LastView "last-view" "last view" "The view that was shown before this one." Views ["-"],

@@ -7,14 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::row::{Cell, Column, Object, Row, column};
 use crate::api::conditions::Condition;
 use crate::api::controlplane::KubeadmControlPlane;
-use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
+use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet, ReplicaCounts};
 use crate::api::pools::MachinePool;
+use crate::api::replicas::Replicated;
 use crate::api::topology::ClusterClass;
 use crate::client::ObjectKey;
 use crate::contract::conditions;
 use crate::tui::rows::{
-    ClusterRow, KcpRow, MachineRow, Severity, created, display_name, is_true, sentence,
-    was_true_before, why_not,
+    ClusterRow, KcpRow, MachineRow, Severity, created, display_name, is_moving, is_true,
+    moving_why, was_true_before, why_not,
 };
 use crate::tui::text::printable;
 
@@ -79,7 +80,7 @@ pub(in crate::tui) fn cluster(object: &Arc<Cluster>) -> Row {
     let row = ClusterRow::of(object);
     let (sign, word) = row.state.label();
     let counters = object.status.as_ref();
-    let count = |counts: Option<&crate::api::core::ReplicaCounts>| {
+    let count = |counts: Option<&ReplicaCounts>| {
         Cell::Count(counts.map(|counts| {
             (counts.ready_replicas.unwrap_or(0).into(), counts.desired_replicas.unwrap_or(0).into())
         }))
@@ -185,140 +186,79 @@ fn health(all: &[Condition], type_: &str) -> &'static str {
 
 /// Row of a MachineDeployment.
 pub(in crate::tui) fn deployment(object: &Arc<MachineDeployment>) -> Row {
-    let status = object.status.clone().unwrap_or_default();
-    Workers {
-        object: Object::Deployment(object.clone()),
-        metadata: &object.metadata,
-        cluster: &object.spec.cluster_name,
-        replicas: [
-            object.spec.replicas,
-            status.ready_replicas,
-            status.available_replicas,
-            status.up_to_date_replicas,
-        ],
-        version: &object.spec.template.spec.version,
-        conditions: &status.conditions,
-        headline: "Available",
-    }
-    .row()
+    workers(&**object, Object::Deployment(object.clone()), "Available")
 }
 
 /// Row of a MachineSet.
 pub(in crate::tui) fn set(object: &Arc<MachineSet>) -> Row {
-    let status = object.status.clone().unwrap_or_default();
-    Workers {
-        object: Object::Set(object.clone()),
-        metadata: &object.metadata,
-        cluster: &object.spec.cluster_name,
-        replicas: [
-            object.spec.replicas,
-            status.ready_replicas,
-            status.available_replicas,
-            status.up_to_date_replicas,
-        ],
-        version: &object.spec.template.spec.version,
-        conditions: &status.conditions,
-        headline: "MachinesReady",
-    }
-    .row()
+    workers(&**object, Object::Set(object.clone()), "MachinesReady")
 }
 
 /// Row of a MachinePool.
 pub(in crate::tui) fn pool(object: &Arc<MachinePool>) -> Row {
-    let status = object.status.clone().unwrap_or_default();
-    Workers {
-        object: Object::Pool(object.clone()),
-        metadata: &object.metadata,
-        cluster: &object.spec.cluster_name,
-        replicas: [
-            object.spec.replicas,
-            status.ready_replicas,
-            status.available_replicas,
-            status.up_to_date_replicas,
+    workers(&**object, Object::Pool(object.clone()), "Available")
+}
+
+/// Row of machines that are alike; `headline` is the condition that sums them up.
+fn workers(of: &impl Replicated, object: Object, headline: &str) -> Row {
+    let (metadata, conditions, counts) = (of.meta(), of.conditions(), of.counts());
+    let number = |count: Option<i32>| i64::from(count.unwrap_or(0));
+    let (severity, sign, word) = workers_state(metadata, conditions, &counts, headline);
+    let why = match severity {
+        Severity::Calm => String::new(),
+        Severity::Busy if is_moving(conditions) => moving_why(conditions),
+        _ => why_not(conditions, headline),
+    };
+    let key = key_of(metadata);
+    let (_, kind) = object.kind();
+    Row {
+        // Sets and deployments may have the same name.
+        key: ObjectKey::new(key.namespace.clone(), format!("{} {kind}", key.name)),
+        cells: vec![
+            Cell::Text(printable(&display_name(metadata))),
+            Cell::text(kind),
+            Cell::Text(printable(of.cluster_name())),
+            Cell::State(sign, word.to_owned()),
+            Cell::Count(Some((number(counts.ready_replicas), number(counts.desired_replicas)))),
+            Cell::Number(number(counts.available_replicas)),
+            Cell::Number(number(counts.up_to_date_replicas)),
+            Cell::Text(printable(&of.template().spec.version)),
+            Cell::Age(created(metadata)),
+            Cell::Text(why.clone()),
         ],
-        version: &object.spec.template.spec.version,
-        conditions: &status.conditions,
-        headline: "Available",
+        severity,
+        state: (sign, word),
+        group: Some(ObjectKey::new(key.namespace, of.cluster_name())),
+        object,
+        why,
     }
-    .row()
 }
 
-/// What MachineDeployments, MachineSets and MachinePools have in common.
-struct Workers<'a> {
-    object: Object,
-    metadata: &'a ObjectMeta,
-    cluster: &'a str,
-    /// Desired, ready, available, up to date.
-    replicas: [Option<i32>; 4],
-    version: &'a str,
-    conditions: &'a [Condition],
-    /// Condition that sums it up.
-    headline: &'static str,
-}
-
-impl Workers<'_> {
-    fn row(self) -> Row {
-        let (severity, sign, word) = self.state();
-        let [desired, ready, available, up_to_date] =
-            self.replicas.map(|count| i64::from(count.unwrap_or(0)));
-        let why = match severity {
-            Severity::Calm => String::new(),
-            Severity::Busy if is_moving(self.conditions) => moving_why(self.conditions),
-            _ => why_not(self.conditions, self.headline),
-        };
-        let key = key_of(self.metadata);
-        let (_, kind) = self.object.kind();
-        Row {
-            // Sets and deployments may have the same name.
-            key: ObjectKey::new(key.namespace.clone(), format!("{} {kind}", key.name)),
-            cells: vec![
-                Cell::Text(printable(&display_name(self.metadata))),
-                Cell::text(kind),
-                Cell::Text(printable(self.cluster)),
-                Cell::State(sign, word.to_owned()),
-                Cell::Count(Some((ready, desired))),
-                Cell::Number(available),
-                Cell::Number(up_to_date),
-                Cell::Text(printable(self.version)),
-                Cell::Age(created(self.metadata)),
-                Cell::Text(why.clone()),
-            ],
-            severity,
-            state: (sign, word),
-            group: Some(ObjectKey::new(key.namespace, self.cluster)),
-            object: self.object,
-            why,
+fn workers_state(
+    metadata: &ObjectMeta,
+    conditions: &[Condition],
+    counts: &ReplicaCounts,
+    headline: &str,
+) -> (Severity, &'static str, &'static str) {
+    let is_empty = [counts.desired_replicas, counts.ready_replicas]
+        .iter()
+        .all(|count| count.unwrap_or(0) == 0);
+    if metadata.deletion_timestamp.is_some() {
+        (Severity::Busy, "◌", "Deleting")
+    } else if is_true(conditions, "Paused") {
+        (Severity::Calm, "‖", "Paused")
+    } else if is_true(conditions, headline) || is_empty {
+        match is_moving(conditions) {
+            true => (Severity::Busy, "◔", "Scaling"),
+            false => (Severity::Calm, "●", "Available"),
         }
+    } else if was_true_before(conditions, headline, metadata) {
+        (Severity::Degraded, "▲", "Degraded")
+    } else if is_moving(conditions) {
+        (Severity::Busy, "◔", "Scaling")
+    } else {
+        (Severity::Busy, "◐", "Provision")
     }
-
-    fn state(&self) -> (Severity, &'static str, &'static str) {
-        let [desired, ready, ..] = self.replicas.map(|count| count.unwrap_or(0));
-        if self.metadata.deletion_timestamp.is_some() {
-            (Severity::Busy, "◌", "Deleting")
-        } else if is_true(self.conditions, "Paused") {
-            (Severity::Calm, "‖", "Paused")
-        } else if is_moving(self.conditions) {
-            (Severity::Busy, "◔", "Scaling")
-        } else if is_true(self.conditions, self.headline) || (desired == 0 && ready == 0) {
-            (Severity::Calm, "●", "Available")
-        } else if was_true_before(self.conditions, self.headline, self.metadata) {
-            (Severity::Degraded, "▲", "Degraded")
-        } else {
-            (Severity::Busy, "◐", "Provision")
-        }
-    }
-}
-
-const MOVES: [&str; 4] = ["RollingOut", "ScalingUp", "ScalingDown", "Remediating"];
-
-fn is_moving(all: &[Condition]) -> bool {
-    MOVES.iter().any(|type_| is_true(all, type_))
-}
-
-fn moving_why(all: &[Condition]) -> String {
-    let moving = MOVES.iter().filter_map(|type_| conditions::get(all, type_));
-    let message = moving.into_iter().find(|condition| condition.status == "True");
-    message.map(|condition| sentence(&condition.message)).unwrap_or_default()
 }
 
 /// Row of a ClusterClass that so many clusters use.

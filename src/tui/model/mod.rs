@@ -1,16 +1,20 @@
 //! What the dashboard knows: one sorted list a kind, kept up to date change by change.
 //!
-//! Nothing here walks over all objects for a frame. What follows from several kinds (problems by
-//! cause, users of classes, lengths of stages) is made when data changed and a view shows it.
+//! Nothing here walks over all objects for a frame. What follows from many objects (problems by
+//! cause, lengths of stages) is counted change by change; what views show of it, and users of
+//! classes, is made at most once a second, so that it can be read.
 
 pub(super) mod events;
 pub(super) mod feed;
 pub(super) mod filter;
 pub(super) mod lists;
 pub(super) mod problems;
+pub(super) mod requests;
 pub(super) mod row;
 pub(super) mod stages;
 pub(super) mod table;
+#[cfg(test)]
+pub(super) mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +24,9 @@ use crate::api::topology::ClusterClass;
 use crate::client::ObjectKey;
 use events::Folds;
 use feed::Changes;
+use problems::Causes;
 use row::{Row, Sort};
-use stages::Stages;
+use stages::{Lengths, Stages};
 use table::{Look, Table};
 
 use super::state::View;
@@ -37,8 +42,12 @@ pub(super) struct Model {
     pub(super) problems: Table,
     /// Objects of any kind, as the server tabulates them.
     pub(super) objects: Table,
+    /// Clients of the management API, as the server last told of them.
+    pub(super) requests: Table,
     /// How long the stages of machines take.
     pub(super) stages: Stages,
+    lengths: Lengths,
+    causes: Causes,
     folds: Folds,
     held_classes: BTreeMap<ObjectKey, Arc<ClusterClass>>,
     /// What is made from several lists has to be made again.
@@ -69,7 +78,10 @@ impl Model {
             classes: Table::new(lists::CLASSES),
             problems: Table::new(problems::COLUMNS),
             objects: Table::new(&[]),
+            requests: Table::new(requests::COLUMNS),
             stages: Stages::default(),
+            lengths: Lengths::default(),
+            causes: Causes::default(),
             folds: Folds::default(),
             held_classes: BTreeMap::new(),
             stale: true,
@@ -100,15 +112,25 @@ impl Model {
         }
         self.stale |= !changes.clusters.is_empty()
             || !changes.machines.is_empty()
-            || !changes.control_planes.is_empty()
             || !changes.classes.is_empty();
-        self.clusters.apply(rows(changes.clusters, lists::cluster));
-        self.machines.apply(rows(changes.machines, lists::machine));
-        self.control_planes.apply(rows(changes.control_planes, lists::control_plane));
         self.events.apply(self.folds.apply(changes.events));
-        self.workers.apply(kinded(changes.deployments, "MachineDeployment", lists::deployment));
-        self.workers.apply(kinded(changes.sets, "MachineSet", lists::set));
-        self.workers.apply(kinded(changes.pools, "MachinePool", lists::pool));
+        let Self { causes, lengths, .. } = self;
+        let mut tell = |old: Option<&Arc<Row>>, new: Option<&Arc<Row>>| causes.change(old, new);
+        self.clusters.apply_telling(rows(changes.clusters, lists::cluster), &mut tell);
+        self.control_planes
+            .apply_telling(rows(changes.control_planes, lists::control_plane), &mut tell);
+        for workers in [
+            kinded(changes.deployments, "MachineDeployment", lists::deployment),
+            kinded(changes.sets, "MachineSet", lists::set),
+            kinded(changes.pools, "MachinePool", lists::pool),
+        ] {
+            self.workers.apply_telling(workers, &mut tell);
+        }
+        self.machines.apply_telling(rows(changes.machines, lists::machine), |old, new| {
+            lengths.change(old.map(Arc::as_ref), new.map(Arc::as_ref));
+            tell(old, new);
+        });
+        self.stale |= self.causes.changed();
         for (key, class) in changes.classes {
             match class {
                 Some(class) => self.held_classes.insert(key, class),
@@ -120,6 +142,11 @@ impl Model {
     /// Makes ready what a view shows, sorted and filtered as asked, at a monotonic time.
     pub(super) fn show(&mut self, view: View, look: &Look, elapsed: Duration) {
         self.refresh(view, elapsed);
+        // Other views show the newest events and the gravest problems, whatever their own view was
+        // looked at with.
+        for other in [View::Events, View::Problems].into_iter().filter(|other| *other != view) {
+            self.table_mut(other).look(&Look { sort: other.sort(), ..Look::default() });
+        }
         self.table_mut(view).look(look);
     }
 
@@ -136,22 +163,14 @@ impl Model {
     }
 
     fn derive(&mut self, view: View) {
-        match view {
-            View::Clusters | View::Problems => {
-                let all = self.clusters.all().chain(self.machines.all());
-                let all = all.chain(self.control_planes.all()).chain(self.workers.all());
-                let rows = problems::rows(all);
-                self.problems.replace(rows);
-            }
-            View::Classes => {
-                let row = |(key, class): (&ObjectKey, &Arc<ClusterClass>)| {
-                    (key.clone(), lists::class(class, self.clusters.group(key).count()))
-                };
-                let rows = self.held_classes.iter().map(row).collect();
-                self.classes.replace(rows);
-            }
-            View::Timeline | View::Machines => self.stages = Stages::of(&self.machines),
-            View::ControlPlanes | View::Workers | View::Events | View::Objects => {}
+        self.problems.apply(self.causes.take());
+        self.stages = self.lengths.percentiles();
+        if view == View::Classes {
+            let row = |(key, class): (&ObjectKey, &Arc<ClusterClass>)| {
+                (key.clone(), lists::class(class, self.clusters.group(key).count()))
+            };
+            let rows = self.held_classes.iter().map(row).collect();
+            self.classes.replace(rows);
         }
     }
 
@@ -165,6 +184,7 @@ impl Model {
             View::Events => &self.events,
             View::Problems => &self.problems,
             View::Classes => &self.classes,
+            View::Requests => &self.requests,
             View::Objects => &self.objects,
         }
     }
@@ -178,6 +198,7 @@ impl Model {
             View::Events => &mut self.events,
             View::Problems => &mut self.problems,
             View::Classes => &mut self.classes,
+            View::Requests => &mut self.requests,
             View::Objects => &mut self.objects,
         }
     }

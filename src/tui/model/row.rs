@@ -14,7 +14,7 @@ use crate::api::controlplane::KubeadmControlPlane;
 use crate::api::core::{Cluster, Machine, MachineDeployment, MachineSet};
 use crate::api::pools::MachinePool;
 use crate::api::topology::ClusterClass;
-use crate::client::ObjectKey;
+use crate::client::{ClientRequests, ObjectKey};
 use crate::tui::rows::Severity;
 use crate::tui::text::age;
 
@@ -27,6 +27,8 @@ pub(in crate::tui) enum Cell {
     Count(Option<(i64, i64)>),
     /// A number.
     Number(i64),
+    /// A number as people write it, and by what it is sorted.
+    Measure(String, i64),
     /// Time since.
     Age(Option<Timestamp>),
     /// Sign and word of a state.
@@ -40,8 +42,10 @@ impl Cell {
 
     /// What the screen shows.
     pub(in crate::tui) fn shown(&self, now: Timestamp) -> String {
+        #[cfg(test)]
+        super::work::count();
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Measure(text, _) => text.clone(),
             Self::Count(None) => "-".to_owned(),
             Self::Count(Some((have, want))) => format!("{have}/{want}"),
             Self::Number(number) => number.to_string(),
@@ -71,6 +75,8 @@ pub(in crate::tui) enum Object {
     Pool(Arc<MachinePool>),
     Class(Arc<ClusterClass>),
     Event(Arc<Event>),
+    /// A client of the management API, which is no object.
+    Client(Arc<ClientRequests>),
     /// Only these names are known.
     Named {
         api_version: String,
@@ -89,7 +95,7 @@ impl Object {
             Self::Pool(object) => &object.metadata,
             Self::Class(object) => &object.metadata,
             Self::Event(object) => &object.metadata,
-            Self::Named { .. } => return None,
+            Self::Client(_) | Self::Named { .. } => return None,
         })
     }
 
@@ -107,6 +113,7 @@ impl Object {
             Self::Pool(_) => (CORE, "MachinePool"),
             Self::Class(_) => (CORE, "ClusterClass"),
             Self::Event(_) => ("v1", "Event"),
+            Self::Client(_) => ("", "Client"),
             Self::Named { api_version, kind } => (api_version, kind),
         }
     }
@@ -123,7 +130,7 @@ impl Object {
             Self::Set(object) => of(object.status.as_ref(), |status| &status.conditions),
             Self::Pool(object) => of(object.status.as_ref(), |status| &status.conditions),
             Self::Class(object) => of(object.status.as_ref(), |status| &status.conditions),
-            Self::Event(_) | Self::Named { .. } => &[],
+            Self::Event(_) | Self::Client(_) | Self::Named { .. } => &[],
         }
     }
 
@@ -199,8 +206,14 @@ impl Sort {
         if self.descending {
             bytes.iter_mut().for_each(|byte| *byte = !*byte);
         }
-        push_natural(&mut bytes, &row.key.name);
-        push_natural(&mut bytes, &row.key.namespace);
+        let zeros = push_natural(&mut bytes, &row.key.name);
+        let more_zeros = push_natural(&mut bytes, &row.key.namespace);
+        // No two rows compare equal: 2 and 02 are the same number, but not the same name.
+        if zeros || more_zeros {
+            bytes.extend(row.key.name.bytes());
+            bytes.push(0);
+            bytes.extend(row.key.namespace.bytes());
+        }
         bytes.into()
     }
 }
@@ -210,13 +223,15 @@ fn push_cell(bytes: &mut Vec<u8>, cell: &Cell, severity: Severity) {
         bytes.extend((number.cast_unsigned() ^ (1 << 63)).to_be_bytes());
     };
     match cell {
-        Cell::Text(text) => push_natural(bytes, text),
+        Cell::Text(text) => {
+            push_natural(bytes, text);
+        }
         Cell::Count(count) => {
             let (have, want) = count.unwrap_or((-1, -1));
             number(have);
             number(want);
         }
-        Cell::Number(value) => number(*value),
+        Cell::Number(value) | Cell::Measure(_, value) => number(*value),
         // The youngest first: what is new is what one looks for.
         Cell::Age(time) => number(time.map_or(i64::MAX, |time| -time.as_second())),
         Cell::State(_, word) => {
@@ -226,8 +241,10 @@ fn push_cell(bytes: &mut Vec<u8>, cell: &Cell, severity: Severity) {
     }
 }
 
-/// Text in which numbers compare as numbers (`test-2` before `test-10`), ended by a zero.
-fn push_natural(bytes: &mut Vec<u8>, text: &str) {
+/// Text in which numbers compare as numbers (`test-2` before `test-10`), ended by a zero. Answers
+/// whether zeros before numbers got lost.
+fn push_natural(bytes: &mut Vec<u8>, text: &str) -> bool {
+    let mut lost = false;
     let mut rest = text.as_bytes();
     while let Some(&first) = rest.first() {
         if !first.is_ascii_digit() {
@@ -239,11 +256,13 @@ fn push_natural(bytes: &mut Vec<u8>, text: &str) {
         let (number, tail) = rest.split_at(end);
         let zeros = number.iter().take_while(|byte| **byte == b'0').count().min(end - 1);
         bytes.push(b'0');
+        lost |= zeros > 0;
         bytes.push(u8::try_from(end - zeros).unwrap_or(u8::MAX));
         bytes.extend(&number[zeros..]);
         rest = tail;
     }
     bytes.push(0);
+    lost
 }
 
 #[cfg(test)]
@@ -261,6 +280,25 @@ mod tests {
         let mut names = ["test-10", "test-2", "a", "test-2-x", "test-002"];
         names.sort_by_key(|name| natural(name));
         assert_eq!(names, ["a", "test-2", "test-002", "test-2-x", "test-10"]);
+    }
+
+    #[test]
+    fn no_two_rows_compare_equal() {
+        let key = |name: &str, namespace: &str| {
+            let object = Object::Named { api_version: "v1".into(), kind: "X".into() };
+            let row = Row::named(ObjectKey::new(namespace, name), object, std::iter::empty());
+            Sort::default().key(&row)
+        };
+        let mut keys = vec![
+            key("test-2", "a-1"),
+            key("test-02", "a-1"),
+            key("test-002", "a-1"),
+            key("test-2", "a-01"),
+            key("test-02", "a-01"),
+        ];
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 5);
     }
 
     #[test]

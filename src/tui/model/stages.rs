@@ -1,15 +1,31 @@
 //! How long the stages of machines' starts took, and from that how long those that run will take.
+//! Lengths are counted machine by machine as they change, so that nobody walks over all of them.
+
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::row::Object;
-use super::table::Table;
+use super::row::{Object, Row};
 use crate::api::conditions::Condition;
 use crate::api::core::{Cluster, Machine};
 use crate::contract::conditions;
 use crate::describe::timeline::{self, STAGES, Stage};
 
-/// Lengths of the stages of all machines that are ready.
+/// Lengths of the stages of all machines that are ready, in the order of the stages.
+#[derive(Default)]
+pub(in crate::tui) struct Lengths {
+    stages: [Tally; STAGES.len()],
+    total: Tally,
+}
+
+/// How often each length occurred, by milliseconds.
+#[derive(Default)]
+struct Tally {
+    counts: BTreeMap<i64, usize>,
+    total: usize,
+}
+
+/// Percentiles of the lengths.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::tui) struct Stages {
     /// In the order of the stages.
@@ -27,32 +43,66 @@ pub(in crate::tui) struct Summary {
     pub(in crate::tui) p99: f64,
 }
 
-impl Stages {
-    /// Of all machines of a table.
-    pub(in crate::tui) fn of(machines: &Table) -> Self {
-        let mut lengths: [Vec<f64>; STAGES.len()] = Default::default();
-        let mut total = Vec::new();
-        for row in machines.all() {
-            let Object::Machine(machine) = &row.object else { continue };
-            let Some(start) = Start::of(machine) else { continue };
-            let Some(ready) = start.ready() else { continue };
-            total.push(seconds(start.created, ready));
-            for (stage, lengths) in start.stages.iter().zip(&mut lengths) {
-                lengths.extend(stage.end.map(|end| seconds(stage.start, end)));
+impl Lengths {
+    /// A machine that was so is now so.
+    pub(in crate::tui) fn change(&mut self, old: Option<&Row>, new: Option<&Row>) {
+        for (row, count) in [(old, Tally::forget as fn(&mut Tally, i64)), (new, Tally::count)] {
+            let Some((stages, total)) = row.and_then(milliseconds_of) else { continue };
+            count(&mut self.total, total);
+            for (tally, length) in self.stages.iter_mut().zip(stages) {
+                count(tally, length);
             }
         }
-        Self { lengths: lengths.map(Summary::of), total: Summary::of(total) }
+    }
+
+    pub(in crate::tui) fn percentiles(&self) -> Stages {
+        Stages { lengths: self.stages.each_ref().map(Tally::summary), total: self.total.summary() }
     }
 }
 
-impl Summary {
-    pub(in crate::tui) fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let last = values.len().saturating_sub(1);
-            values.get((share * last as f64).round() as usize).copied().unwrap_or(0.0)
-        };
-        Self { count: values.len(), p50: at(0.50), p95: at(0.95), p99: at(0.99) }
+/// How long the stages of a machine that is ready took, and all together.
+fn milliseconds_of(row: &Row) -> Option<(Vec<i64>, i64)> {
+    let Object::Machine(machine) = &row.object else { return None };
+    let start = Start::of(machine)?;
+    let length = |from: Timestamp, to: Timestamp| {
+        i64::try_from(to.duration_since(from).as_millis()).unwrap_or(i64::MAX).max(0)
+    };
+    let ready = start.ready()?;
+    let ends = start.stages.iter().filter_map(|stage| Some((stage.start, stage.end?)));
+    let stages = ends.map(|(from, to)| length(from, to)).collect();
+    Some((stages, length(start.created, ready)))
+}
+
+impl Tally {
+    fn count(&mut self, length: i64) {
+        *self.counts.entry(length).or_default() += 1;
+        self.total += 1;
+    }
+
+    fn forget(&mut self, length: i64) {
+        let Some(count) = self.counts.get_mut(&length) else { return };
+        *count -= 1;
+        self.total -= 1;
+        if *count == 0 {
+            self.counts.remove(&length);
+        }
+    }
+
+    /// Percentiles of the nearest rank.
+    fn summary(&self) -> Summary {
+        let last = self.total.saturating_sub(1) as f64;
+        let wanted = [0.50, 0.95, 0.99].map(|share| (share * last).round() as usize);
+        let mut values = [0.0; 3];
+        let (mut seen, mut next) = (0, 0);
+        for (length, count) in &self.counts {
+            seen += count;
+            while wanted.get(next).is_some_and(|rank| *rank < seen) {
+                values[next] = *length as f64 / 1e3;
+                next += 1;
+            }
+        }
+        let [p50, p95, p99] = values;
+        Summary { count: self.total, p50, p95, p99 }
     }
 }
 
@@ -68,6 +118,8 @@ pub(in crate::tui) struct Start {
 impl Start {
     /// Of a machine; none if it has no time of creation.
     pub(in crate::tui) fn of(machine: &Machine) -> Option<Self> {
+        #[cfg(test)]
+        super::work::count();
         let created = machine.metadata.creation_timestamp.as_ref()?.0;
         let all = machine.status.as_ref().map(|status| status.conditions.as_slice());
         let stages = timeline::stages(created, |type_| since_true(all.unwrap_or_default(), type_));
@@ -122,6 +174,8 @@ fn after(time: Timestamp, seconds: f64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -130,12 +184,39 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_the_nearest_rank() {
-        let summary = Summary::of((1..=101).map(f64::from).collect());
+        let mut tally = Tally::default();
+        (1..=101).for_each(|second| tally.count(second * 1000));
+        let summary = tally.summary();
         assert_eq!(
             (summary.count, summary.p50, summary.p95, summary.p99),
             (101, 51.0, 96.0, 100.0)
         );
-        assert_eq!(Summary::of(Vec::new()), Summary::default());
+        (1..=101).for_each(|second| tally.forget(second * 1000));
+        assert_eq!(tally.summary(), Summary::default());
+    }
+
+    proptest! {
+        /// However lengths come and go, the percentiles are those of the sorted lengths.
+        #[test]
+        fn counted_percentiles_equal_sorted_ones(
+            lengths in prop::collection::vec((0i64..200, prop::bool::weighted(0.7)), 0..200),
+        ) {
+            let mut tally = Tally::default();
+            for (length, _) in &lengths {
+                tally.count(*length);
+            }
+            let (stay, go): (Vec<_>, Vec<_>) = lengths.into_iter().partition(|(_, stays)| *stays);
+            go.iter().for_each(|(length, _)| tally.forget(*length));
+            let mut sorted: Vec<i64> = stay.into_iter().map(|(length, _)| length).collect();
+            sorted.sort_unstable();
+            let at = |share: f64| {
+                let rank = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+                sorted.get(rank).map_or(0.0, |length| *length as f64 / 1e3)
+            };
+            let expected =
+                Summary { count: sorted.len(), p50: at(0.50), p95: at(0.95), p99: at(0.99) };
+            prop_assert_eq!(tally.summary(), expected);
+        }
     }
 
     #[test]

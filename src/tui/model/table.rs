@@ -1,8 +1,10 @@
 //! A list that is kept sorted and filtered while its rows change one by one.
 //!
 //! A change costs what the change costs: the row is made anew, and it moves only if what it is
-//! sorted by has changed. Many changes at once are sorted in once.
+//! sorted by has changed. However many rows move at once, those that stay are not compared with
+//! each other.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -10,9 +12,6 @@ use super::filter::Filter;
 use super::row::{Column, Row, Sort};
 use crate::client::ObjectKey;
 use crate::tui::rows::Severity;
-
-/// From this many moves on the whole list is sorted instead.
-const MOVES_MAX: usize = 32;
 
 /// Rows of one list.
 pub(in crate::tui) struct Table {
@@ -37,8 +36,8 @@ pub(in crate::tui) struct Look {
 }
 
 struct Entry {
-    row: Row,
-    sorted_by: Box<[u8]>,
+    row: Arc<Row>,
+    sorted_by: Arc<[u8]>,
     shown: bool,
 }
 
@@ -57,29 +56,27 @@ impl Table {
 
     /// Takes changes: the row that an object has now, or none if it went.
     pub(in crate::tui) fn apply(&mut self, changes: Vec<(ObjectKey, Option<Row>)>) {
-        let mut moves = Vec::new();
+        self.apply_telling(changes, |_, _| {});
+    }
+
+    /// The same, telling of each change which row there was and is.
+    pub(in crate::tui) fn apply_telling(
+        &mut self,
+        changes: Vec<(ObjectKey, Option<Row>)>,
+        mut tell: impl FnMut(Option<&Arc<Row>>, Option<&Arc<Row>>),
+    ) {
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
         for (key, row) in changes {
             let old = self.rows.remove(&key);
             if let Some(old) = &old {
                 self.forget(old);
             }
             let new = row.map(|row| self.remember(key, row));
-            match (old.filter(|old| old.shown), new.filter(|new| new.shown)) {
-                (Some(old), Some(new)) if old.sorted_by == new.sorted_by => {
-                    moves.push((Some(old), Some(new)));
-                }
-                (None, None) => {}
-                (old, new) => moves.push((old, new)),
-            }
+            tell(old.as_ref().map(|old| &old.row), new.as_ref().map(|new| &new.row));
+            gone.extend(old.filter(|old| old.shown));
+            come.extend(new.filter(|new| new.shown));
         }
-        let still = |(old, new): &&(Option<Arc<Entry>>, Option<Arc<Entry>>)| matches!((old, new), (Some(old), Some(new)) if old.sorted_by == new.sorted_by);
-        if moves.len() - moves.iter().filter(still).count() > MOVES_MAX {
-            self.arrange();
-            return;
-        }
-        for (old, new) in moves {
-            self.place(old, new);
-        }
+        self.rearrange(&gone, come);
     }
 
     /// Takes the whole list; what is not in it is gone.
@@ -95,11 +92,16 @@ impl Table {
         if self.look == *look {
             return;
         }
+        let sort_again = self.look.sort != look.sort;
         self.filter = Filter::parse(&look.filter);
         self.look = look.clone();
         let rows: Vec<Arc<Entry>> = self.rows.values().cloned().collect();
         for entry in rows {
-            let new = self.entry(entry.row.clone());
+            let sorted_by = match sort_again {
+                true => self.look.sort.key(&entry.row).into(),
+                false => entry.sorted_by.clone(),
+            };
+            let new = self.entry(entry.row.clone(), sorted_by);
             if let Some(group) = &new.row.group {
                 self.groups
                     .entry(group.clone())
@@ -108,7 +110,8 @@ impl Table {
             }
             self.rows.insert(new.row.key.clone(), new);
         }
-        self.arrange();
+        self.order = self.rows.values().filter(|entry| entry.shown).cloned().collect();
+        self.order.sort_unstable_by(|a, b| compared(a, b));
     }
 
     /// Rows that the filter keeps.
@@ -122,27 +125,26 @@ impl Table {
     }
 
     pub(in crate::tui) fn at(&self, index: usize) -> Option<&Row> {
-        self.order.get(index).map(|entry| &entry.row)
+        self.order.get(index).map(|entry| entry.row.as_ref())
     }
 
     pub(in crate::tui) fn get(&self, key: &ObjectKey) -> Option<&Row> {
-        self.rows.get(key).map(|entry| &entry.row)
+        self.rows.get(key).map(|entry| entry.row.as_ref())
     }
 
     /// Where a row stands; none if it is not shown.
     pub(in crate::tui) fn position(&self, key: &ObjectKey) -> Option<usize> {
         let entry = self.rows.get(key).filter(|entry| entry.shown)?;
-        self.order.binary_search_by(|other| other.sorted_by.cmp(&entry.sorted_by)).ok()
+        self.find(entry).ok()
     }
 
     /// Rows of a group, by key.
     pub(in crate::tui) fn group(&self, group: &ObjectKey) -> impl Iterator<Item = &Row> {
-        self.groups.get(group).into_iter().flat_map(|rows| rows.values()).map(|entry| &entry.row)
-    }
-
-    /// All rows, in no order.
-    pub(in crate::tui) fn all(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values().map(|entry| &entry.row)
+        self.groups
+            .get(group)
+            .into_iter()
+            .flat_map(|rows| rows.values())
+            .map(|entry| entry.row.as_ref())
     }
 
     /// How many rows are in which state, sign and word, the worst first.
@@ -152,17 +154,17 @@ impl Table {
         self.counts.iter().map(|((severity, sign, word), count)| (*severity, *sign, *word, *count))
     }
 
-    fn entry(&self, row: Row) -> Arc<Entry> {
-        Arc::new(Entry {
-            sorted_by: self.look.sort.key(&row),
-            shown: self.filter.keeps(&row)
-                && (!self.look.problems_only || row.severity != Severity::Calm),
-            row,
-        })
+    fn entry(&self, row: Arc<Row>, sorted_by: Arc<[u8]>) -> Arc<Entry> {
+        #[cfg(test)]
+        super::work::count();
+        let shown =
+            self.filter.keeps(&row) && (!self.look.problems_only || row.severity != Severity::Calm);
+        Arc::new(Entry { row, sorted_by, shown })
     }
 
     fn remember(&mut self, key: ObjectKey, row: Row) -> Arc<Entry> {
-        let entry = self.entry(row);
+        let sorted_by = self.look.sort.key(&row).into();
+        let entry = self.entry(Arc::new(row), sorted_by);
         let (sign, word) = entry.row.state;
         *self.counts.entry((entry.row.severity as u8, sign, word)).or_default() += 1;
         if let Some(group) = &entry.row.group {
@@ -190,31 +192,54 @@ impl Table {
         }
     }
 
-    fn place(&mut self, old: Option<Arc<Entry>>, new: Option<Arc<Entry>>) {
-        let find = |order: &[Arc<Entry>], entry: &Entry| {
-            order.binary_search_by(|other| other.sorted_by.cmp(&entry.sorted_by))
-        };
-        let found = old.and_then(|old| find(&self.order, &old).ok());
-        match (found, new) {
-            (Some(index), Some(new)) if self.order[index].sorted_by == new.sorted_by => {
-                self.order[index] = new;
-            }
-            (found, new) => {
-                if let Some(index) = found {
-                    self.order.remove(index);
-                }
-                if let Some(new) = new {
-                    let index = find(&self.order, &new).unwrap_or_else(|free| free);
-                    self.order.insert(index, new);
-                }
-            }
-        }
+    /// Where an entry stands among those in order, or would stand.
+    fn find(&self, entry: &Entry) -> Result<usize, usize> {
+        self.order.binary_search_by(|other| compared(other, entry))
     }
 
-    fn arrange(&mut self) {
-        self.order = self.rows.values().filter(|entry| entry.shown).cloned().collect();
-        self.order.sort_unstable_by(|a, b| a.sorted_by.cmp(&b.sorted_by));
+    /// Takes entries out of the order and puts others in; what stays keeps its order.
+    fn rearrange(&mut self, gone: &[Arc<Entry>], mut come: Vec<Arc<Entry>>) {
+        // Of several changes of one row the last one counts.
+        come.retain(|entry| {
+            self.rows.get(&entry.row.key).is_some_and(|now| Arc::ptr_eq(now, entry))
+        });
+        let mut added = Vec::new();
+        for entry in come {
+            match self.find(&entry) {
+                Ok(place) => self.order[place] = entry,
+                Err(place) => added.push((place, entry)),
+            }
+        }
+        // Those whose place another has taken are not found any more.
+        let found = |entry: &Arc<Entry>| {
+            self.find(entry).ok().filter(|place| Arc::ptr_eq(&self.order[*place], entry))
+        };
+        let mut removed: Vec<usize> = gone.iter().filter_map(found).collect();
+        if added.is_empty() && removed.is_empty() {
+            return;
+        }
+        removed.sort_unstable();
+        added.sort_unstable_by(|a, b| compared(&a.1, &b.1));
+        let mut order = Vec::with_capacity(self.order.len() + added.len() - removed.len());
+        let (mut added, mut removed) =
+            (added.into_iter().peekable(), removed.into_iter().peekable());
+        for (place, entry) in std::mem::take(&mut self.order).into_iter().enumerate() {
+            while let Some((_, new)) = added.next_if(|(before, _)| *before <= place) {
+                order.push(new);
+            }
+            if removed.next_if_eq(&place).is_none() {
+                order.push(entry);
+            }
+        }
+        order.extend(added.map(|(_, entry)| entry));
+        self.order = order;
     }
+}
+
+fn compared(a: &Entry, b: &Entry) -> Ordering {
+    #[cfg(test)]
+    super::work::count();
+    a.sorted_by.cmp(&b.sorted_by)
 }
 
 #[cfg(test)]

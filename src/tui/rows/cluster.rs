@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Severity, created, display_name, is_true, sentence, was_true_before, why_not};
+use super::{
+    Severity, created, display_name, is_moving, is_true, moving_why, sentence, was_true_before,
+    why_not,
+};
 use crate::api::core::{Cluster, ClusterStatus, ReplicaCounts};
 use crate::contract::conditions;
 use crate::tui::text::age;
@@ -126,8 +129,6 @@ impl ClusterRow {
 fn state(cluster: &Cluster) -> ClusterState {
     let Some(status) = &cluster.status else { return ClusterState::New };
     let conditions = status.conditions.as_slice();
-    let moving =
-        ["RollingOut", "ScalingUp", "ScalingDown"].iter().any(|type_| is_true(conditions, type_));
     if cluster.metadata.deletion_timestamp.is_some() {
         ClusterState::Deleting
     } else if status.phase == "Failed" {
@@ -135,7 +136,7 @@ fn state(cluster: &Cluster) -> ClusterState {
     } else if is_true(conditions, "Paused") {
         ClusterState::Paused
     } else if is_true(conditions, "Available") {
-        if moving { ClusterState::Scaling } else { ClusterState::Available }
+        if is_moving(conditions) { ClusterState::Scaling } else { ClusterState::Available }
     } else if was_true_before(conditions, "Available", &cluster.metadata) {
         ClusterState::Degraded
     } else {
@@ -144,11 +145,7 @@ fn state(cluster: &Cluster) -> ClusterState {
 }
 
 fn scaling_why(conditions: &[crate::api::conditions::Condition]) -> String {
-    let moving = conditions.iter().find(|condition| {
-        ["RollingOut", "ScalingUp", "ScalingDown"].contains(&condition.type_.as_str())
-            && condition.status == "True"
-    });
-    moving.map(|condition| sentence(&condition.message)).unwrap_or_default()
+    moving_why(conditions)
 }
 
 fn counts(counts: Option<&ReplicaCounts>) -> String {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Severity, created, display_name, is_true, was_true_before, why_not};
+use super::{Severity, created, display_name, is_moving, is_true, was_true_before, why_not};
 use crate::api::controlplane::{KubeadmControlPlane, KubeadmControlPlaneStatus};
 use crate::contract::labels;
 use crate::tui::text::age;
@@ -18,6 +18,8 @@ pub enum KcpState {
     Initializing,
     /// Machines come or go.
     Scaling,
+    /// Nothing is reconciled.
+    Paused,
     /// Available.
     Available,
 }
@@ -30,6 +32,7 @@ impl KcpState {
             Self::Deleting => ("◌", "Deleting"),
             Self::Initializing => ("◐", "Initializing"),
             Self::Scaling => ("◔", "Scaling"),
+            Self::Paused => ("‖", "Paused"),
             Self::Available => ("●", "Available"),
         }
     }
@@ -39,7 +42,7 @@ impl KcpState {
         match self {
             Self::Degraded => Severity::Degraded,
             Self::Deleting | Self::Initializing | Self::Scaling => Severity::Busy,
-            Self::Available => Severity::Calm,
+            Self::Available | Self::Paused => Severity::Calm,
         }
     }
 }
@@ -117,20 +120,20 @@ impl KcpRow {
 fn state(kcp: &KubeadmControlPlane) -> KcpState {
     let Some(status) = &kcp.status else { return KcpState::Initializing };
     let conditions = status.conditions.as_slice();
-    let moving =
-        ["RollingOut", "ScalingUp", "ScalingDown"].iter().any(|type_| is_true(conditions, type_));
     let initialized =
         status.initialization.as_ref().and_then(|all| all.control_plane_initialized) == Some(true);
     if kcp.metadata.deletion_timestamp.is_some() {
         KcpState::Deleting
+    } else if is_true(conditions, "Paused") {
+        KcpState::Paused
     } else if !initialized {
         KcpState::Initializing
-    } else if moving {
-        KcpState::Scaling
     } else if is_true(conditions, "Available") {
-        KcpState::Available
+        if is_moving(conditions) { KcpState::Scaling } else { KcpState::Available }
     } else if was_true_before(conditions, "Available", &kcp.metadata) {
         KcpState::Degraded
+    } else if is_moving(conditions) {
+        KcpState::Scaling
     } else {
         KcpState::Initializing
     }

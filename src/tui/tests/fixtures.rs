@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::client::ObjectKey;
+use crate::client::{ClientRequests, EtcdReport, MemberReport, ObjectKey};
 use crate::clock::Clock;
 use crate::describe::{Reference, Sources as Objects};
 use crate::tui::fetch::{self, Fetched, Got, ServerTable, Want};
@@ -51,7 +51,7 @@ pub(super) fn app(scenario: Scenario, theme: Theme) -> App {
 }
 
 /// The objects of a scenario, made once.
-fn changes(scenario: Scenario) -> Changes {
+pub(super) fn changes(scenario: Scenario) -> Changes {
     static MADE: [OnceLock<Changes>; 5] = [const { OnceLock::new() }; 5];
     let all = MADE[scenario as usize].get_or_init(|| made(scenario));
     Changes {
@@ -215,6 +215,7 @@ fn healthy(name: &str, second: usize) -> ClusterObjects {
         "upToDateReplicas": 1, "version": "v1.36.1",
         "initialization": {"controlPlaneInitialized": true},
         "conditions": [
+            condition("Initialized", "True", second + 16, ""),
             condition("Available", "True", second + 17, ""),
             condition("EtcdClusterHealthy", "True", second + 16, ""),
         ]}});
@@ -353,11 +354,39 @@ pub(super) fn answer(want: &Want) -> Option<Arc<Fetched>> {
         all.into_iter().find(|cluster| cluster.cluster["metadata"]["name"] == name)
     };
     let got = match want {
-        Want::Cluster(key) => Got::Cluster(Box::new(objects(find(&key.name)?))),
+        Want::Cluster(key) | Want::ControlPlane(key) => {
+            Got::Cluster(Box::new(objects(find(&key.name)?)))
+        }
         Want::Object { key, .. } => Got::Object(fetch::yaml(find(&key.name)?.cluster).unwrap()),
         Want::Table { word, .. } => Got::Table(nodes(word)),
+        Want::Requests => Got::Requests(clients()),
     };
-    Some(Arc::new(Fetched { want: want.clone(), got: Ok(got) }))
+    let etcd = match want {
+        Want::ControlPlane(key) if key.name == "failed" => {
+            Some(Err("Secret default/failed-etcd is forbidden".to_owned()))
+        }
+        Want::ControlPlane(key) => Some(Ok(etcd(&key.name))),
+        _ => None,
+    };
+    Some(Arc::new(Fetched { want: want.clone(), got: Ok(got), etcd }))
+}
+
+/// Members of every kind.
+fn etcd(cluster: &str) -> EtcdReport {
+    let member = |suffix: &str| MemberReport {
+        name: format!("{cluster}-cp-{suffix}"),
+        version: "3.6.6".into(),
+        db_bytes: 5 << 20,
+        ..MemberReport::default()
+    };
+    let silent = Some("connection refused".into());
+    let members = vec![
+        MemberReport { is_learner: true, ..member("5tn2v") },
+        MemberReport { silent, version: String::new(), ..member("9kd4q") },
+        MemberReport { alarms: vec!["NOSPACE"], ..member("b8w6z") },
+        MemberReport { is_leader: true, ..member("x7k2m") },
+    ];
+    EtcdReport { members }
 }
 
 fn objects(cluster: ClusterObjects) -> Objects {
@@ -391,6 +420,34 @@ fn objects(cluster: ClusterObjects) -> Objects {
     }
     objects.cluster = cluster.cluster;
     objects
+}
+
+/// Clients of a server, the text of one steering.
+fn clients() -> Vec<Arc<ClientRequests>> {
+    let client = |program: &str, user: &str, requests: u64, errors: (u64, u64)| {
+        let watches = requests % 7;
+        let name = if user.is_empty() { program.into() } else { format!("{program}@{user}") };
+        let report = json!({
+            "metadata": {"name": name}, "program": program, "user": user,
+            "inProcess": user == "system:capim", "requests": requests,
+            "requestsPerSecond": requests as f64 / 100.0,
+            "errors": {"client": errors.0, "server": errors.1}, "openWatches": watches,
+            "latency": {"p50Seconds": 0.0004, "p99Seconds": requests as f64 / 1e4},
+            "firstSeen": "2026-01-01T00:40:00Z", "lastSeen": "2026-01-01T00:59:58Z",
+            "resources": [
+                {"group": "", "resource": "", "verbs": {"get": 3}},
+                {"group": "cluster.x-k8s.io", "resource": "machines",
+                    "verbs": {"list": 1, "watch": watches, "patch": requests}},
+            ],
+        });
+        Arc::new(serde_json::from_value(report).unwrap())
+    };
+    vec![
+        client("capi/v0.1.0", "system:capim", 2210, (12, 0)),
+        client("kubectl/v1.36.1", "kubernetes-admin", 96, (3, 1)),
+        client("argocd/\u{1b}[2J\u{202e}", "system:serviceaccount:argocd:server", 411, (0, 0)),
+        client("unknown", "", 5, (5, 0)),
+    ]
 }
 
 fn nodes(word: &str) -> ServerTable {

@@ -1,10 +1,14 @@
 //! Pictures of every view, and keys in any order.
 //!
-//! `CAPIM_WRITE=1` writes the pictures anew; look at what changed before committing it.
+//! Every screen is stored in colour, without colours and in ASCII: as text, and as one digest a look
+//! of all cells with their styles. `CAPIM_WRITE=1` writes the pictures anew; look at what changed
+//! before committing it.
 
 mod fixtures;
 mod properties;
 mod readme;
+mod who_asks;
+mod work;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -23,7 +27,7 @@ use fixtures::Scenario;
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 15), (30, 8)];
 
 /// Name of a picture's file and the keys that lead to the view.
-const VIEWS: [(&str, &[&str]); 19] = [
+const VIEWS: [(&str, &[&str]); 20] = [
     ("clusters", &[]),
     ("machines", &["2"]),
     ("control_planes", &["3"]),
@@ -32,6 +36,7 @@ const VIEWS: [(&str, &[&str]); 19] = [
     ("events", &["6"]),
     ("problems", &["7"]),
     ("classes", &["8"]),
+    ("requests", &["9"]),
     ("cluster", &["enter"]),
     ("cluster_conditions", &["enter", "b", "M", "E", "C"]),
     ("why", &["w"]),
@@ -148,26 +153,75 @@ fn assert_alike(view: &str, colour: &Buffer, mono: &Buffer, ascii: &Buffer) {
     }
 }
 
+/// Names of the themes.
+const LOOKS: [&str; 3] = ["colour", "mono", "ascii"];
+
+/// One screen in all looks.
+struct Picture {
+    title: String,
+    /// In the order of the themes.
+    looks: [Buffer; 3],
+    /// Whether styles and ASCII are written out beside their digests.
+    in_full: bool,
+}
+
+impl Picture {
+    /// What is stored of it: digests of all looks, which see every cell and its style, and the text.
+    fn stored(&self) -> String {
+        let mut stored = format!("==== {}", self.title);
+        for (name, look) in LOOKS.iter().zip(&self.looks) {
+            write!(stored, "  {name} {:016x}", digest(look)).unwrap();
+        }
+        let [colour, mono, ascii] = &self.looks;
+        stored.push('\n');
+        stored.push_str(&packed(&text(colour)));
+        if self.in_full {
+            writeln!(stored, "---- styles\n{}", styles(colour)).unwrap();
+            writeln!(stored, "---- styles without colours\n{}", styles(mono)).unwrap();
+            writeln!(stored, "---- ascii\n{}", packed(&text(ascii))).unwrap();
+        }
+        stored
+    }
+
+    /// The first look that is not as stored.
+    fn differing(&self, stored: &str) -> (&'static str, &Buffer) {
+        let same = |(name, look): &(&str, &Buffer)| {
+            stored.contains(&format!("  {name} {:016x}", digest(look)))
+        };
+        let mut looks = LOOKS.into_iter().zip(&self.looks);
+        looks.find(|look| !same(look)).unwrap_or((LOOKS[0], &self.looks[0]))
+    }
+}
+
+/// Sums up symbols and styles of all cells (FNV-1a, which stays the same with every compiler).
+fn digest(buffer: &Buffer) -> u64 {
+    let cells = buffer.content.iter().map(|cell| {
+        format!("{}\0{}\0{}\0{}\0", cell.symbol(), cell.fg, cell.bg, cell.modifier.bits())
+    });
+    cells.fold(0xcbf2_9ce4_8422_2325, |sum, cell| {
+        let next = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        cell.bytes().fold(sum, next)
+    })
+}
+
 /// All pictures of one view.
-fn pictures(view: &str, keys: &[&str]) -> String {
-    let mut all = String::new();
+fn pictures(view: &str, keys: &[&str]) -> Vec<Picture> {
+    let mut all = Vec::new();
     for scenario in Scenario::ALL {
         let mut apps = themes().map(|theme| fixtures::app(scenario, theme));
         for size in SIZES {
-            let [colour, mono, ascii] = apps.each_mut().map(|app| {
+            let looks = apps.each_mut().map(|app| {
                 app.state = State::new();
                 press(app, keys, size);
                 picture(app, size)
             });
-            assert_alike(view, &colour, &mono, &ascii);
+            assert_alike(view, &looks[0], &looks[1], &looks[2]);
             let (width, height) = size;
-            writeln!(all, "==== {scenario:?} {width}x{height}").unwrap();
-            all.push_str(&packed(&text(&colour)));
-            if scenario == Scenario::Problems && size == SIZES[1] {
-                writeln!(all, "---- styles\n{}", styles(&colour)).unwrap();
-                writeln!(all, "---- styles without colours\n{}", styles(&mono)).unwrap();
-                writeln!(all, "---- ascii\n{}", packed(&text(&ascii))).unwrap();
-            }
+            all.push(Picture {
+                title: format!("{scenario:?} {width}x{height}"),
+                looks,
+                in_full: scenario == Scenario::Problems && size == SIZES[1],
+            });
         }
     }
     all
@@ -199,20 +253,31 @@ fn check(view: &str) {
     let (_, keys) = VIEWS.iter().find(|(name, _)| *name == view).unwrap();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let path = path.join(format!("src/tui/tests/pictures/{view}.txt"));
-    let new = pictures(view, keys);
+    let pictures = pictures(view, keys);
     if std::env::var_os("CAPIM_WRITE").is_some() {
+        let new: String = pictures.iter().map(Picture::stored).collect();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &new).unwrap();
         return;
     }
     let old = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = old.lines().zip(new.lines()).position(|(old, new)| old != new);
-    assert!(
-        old == new,
-        "{} differs from line {:?} on; CAPIM_WRITE=1 writes it anew",
-        path.display(),
-        differs.map(|line| line + 1)
-    );
+    let mut rest = old.as_str();
+    for picture in &pictures {
+        let new = picture.stored();
+        if let Some(further) = rest.strip_prefix(&*new) {
+            rest = further;
+            continue;
+        }
+        let (look, screen) = picture.differing(rest.split("\n==== ").next().unwrap());
+        panic!(
+            "{view}: {} in {look} is not as in {}; CAPIM_WRITE=1 writes it anew. Now it is:\n{}\n{}",
+            picture.title,
+            path.display(),
+            text(screen).join("\n"),
+            styles(screen),
+        );
+    }
+    assert_eq!(rest, "", "{view}: {} holds more than there is", path.display());
 }
 
 macro_rules! views {
@@ -236,6 +301,7 @@ mod view {
         events,
         problems,
         classes,
+        requests,
         cluster,
         cluster_conditions,
         why,
@@ -248,4 +314,25 @@ mod view {
         presenter,
         help
     );
+}
+
+#[test]
+fn digests_see_symbols_colours_and_modifiers() {
+    let drawn = |symbol: &str, style: Style| {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 1));
+        buffer.set_string(0, 0, symbol, style);
+        digest(&buffer)
+    };
+    let mut all = [
+        drawn("a", Style::new()),
+        drawn("b", Style::new()),
+        drawn("a", Style::new().fg(Color::Red)),
+        drawn("a", Style::new().bg(Color::Red)),
+        drawn("a", Style::new().add_modifier(Modifier::BOLD)),
+    ]
+    .to_vec();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 5);
+    assert_eq!(drawn("a", Style::new()), drawn("a", Style::new()));
 }

@@ -10,7 +10,7 @@ use super::part::condition_lines;
 use super::{Scene, cluster, framed, put_lines};
 use crate::api::topology::ClusterClass;
 use crate::client::ObjectKey;
-use crate::tui::model::row::Object;
+use crate::tui::model::row::{Object, Row};
 use crate::tui::state::State;
 use crate::tui::text::printable;
 use crate::tui::theme::Role;
@@ -38,18 +38,23 @@ pub(in crate::tui) fn draw(
     let users: Vec<_> = scene.model.clusters.group(key).collect();
     lines.push(Line::raw(""));
     lines.push(title(format!("CLUSTERS {}", users.len())));
-    for row in users {
-        let name = row.cells.first().map(|cell| cell.shown(scene.now)).unwrap_or_default();
-        lines.push(Line::from(vec![
-            Span::styled(format!("{} ", row.state.0), scene.style(super::role_of(row.severity))),
-            Span::raw(format!("{name}  {}", row.why)),
-        ]));
-    }
     let conditions = class.status.as_ref().map(|status| status.conditions.as_slice());
-    lines.push(Line::raw(""));
-    lines.push(title("CONDITIONS".to_owned()));
-    lines.extend(condition_lines(scene, conditions.unwrap_or_default(), inner.width));
-    cluster::scroll(buffer, inner, state, &lines);
+    let mut below = vec![Line::raw(""), title("CONDITIONS".to_owned())];
+    below.extend(condition_lines(scene, conditions.unwrap_or_default(), inner.width));
+    let (first, end) = (lines.len(), lines.len() + users.len());
+    cluster::scroll_through(buffer, inner, state, end + below.len(), |index| match index {
+        _ if index < first => lines[index].clone(),
+        _ if index < end => user_line(scene, users[index - first]),
+        _ => below[index - end].clone(),
+    });
+}
+
+fn user_line(scene: &Scene, row: &Row) -> Line<'static> {
+    let name = row.cells.first().map(|cell| cell.shown(scene.now)).unwrap_or_default();
+    Line::from(vec![
+        Span::styled(format!("{} ", row.state.0), scene.style(super::role_of(row.severity))),
+        Span::raw(format!("{name}  {}", row.why)),
+    ])
 }
 
 fn templates(scene: &Scene, class: &ClusterClass) -> Vec<Line<'static>> {

@@ -9,7 +9,7 @@ use super::list::{event_lines, events_about};
 use super::{Scene, framed, put_lines, why};
 use crate::client::ObjectKey;
 use crate::describe::{Cell, HEADERS, Options, Row, Sources as Objects, Tone, Tree, rows};
-use crate::tui::state::{Conditions, ObjectRef, Page, State};
+use crate::tui::state::{Conditions, LineName, ObjectRef, Page, State};
 use crate::tui::text::printable;
 use crate::tui::theme::Role;
 
@@ -71,6 +71,21 @@ pub(super) fn scroll(buffer: &mut Buffer, area: Rect, state: &mut State, lines: 
     put_lines(buffer, area, &lines[cursor.offset.min(lines.len())..]);
 }
 
+/// The same for many lines, of which only those in sight are made.
+pub(super) fn scroll_through(
+    buffer: &mut Buffer,
+    area: Rect,
+    state: &mut State,
+    count: usize,
+    line: impl Fn(usize) -> Line<'static>,
+) {
+    let cursor = &mut state.screen_mut().cursor;
+    let page = usize::from(area.height);
+    cursor.scroll(count, page);
+    let sight = cursor.offset..count.min(cursor.offset + page);
+    put_lines(buffer, area, &sight.map(line).collect::<Vec<_>>());
+}
+
 /// The tree's options as the keys have set them.
 fn options(state: &State) -> Options {
     Options {
@@ -105,7 +120,7 @@ fn draw_tree(buffer: &mut Buffer, area: Rect, scene: &Scene, state: &mut State, 
     let visible = unfolded(&all, state);
     let page = usize::from(inner.height.saturating_sub(1));
     let cursor = &mut state.screen_mut().cursor;
-    cursor.settle_lines(visible.len(), page);
+    cursor.settle_lines(names(&visible), page);
     let (offset, position) = (cursor.offset, cursor.position);
     let shown: Vec<&Row> = visible.iter().skip(offset).take(page).copied().collect();
     let columns = Columns::of(&visible, usize::from(inner.width));
@@ -166,34 +181,57 @@ fn fold_name(row: &Row) -> Option<String> {
     Some(format!("{}/{}", row.kind.as_ref()?, row.name.as_ref()?))
 }
 
-/// The row under the cursor, or the nearest above it that is an object.
-fn selected(scene: &Scene, state: &State) -> Option<(Row, ObjectKey)> {
-    let Page::Cluster(key) = &state.screen().page else { return None };
-    let objects = scene.objects(key).ok()?;
-    let rows = tree_rows(scene, state, objects, 200);
-    let visible = unfolded(&rows, state);
-    let last = state.screen().cursor.position.min(visible.len().checked_sub(1)?);
-    let row = visible[..=last].iter().rev().find(|row| row.kind.is_some())?;
-    Some(((*row).clone(), key.clone()))
+/// What the lines of a tree are: conditions and further lines belong to the object above them,
+/// headings and groups to none.
+fn names(rows: &[&Row]) -> Vec<LineName> {
+    let mut object = None;
+    let mut part = String::new();
+    let mut names = Vec::with_capacity(rows.len());
+    for row in rows {
+        let text: String = row.cells.iter().take(1).flatten().map(|it| it.text.as_str()).collect();
+        if let (Some(kind), Some(name)) = (&row.kind, &row.name) {
+            object = Some((kind.clone(), name.clone()));
+            part.clear();
+        } else if depth(row).is_none() {
+            // A further line of whatever is above.
+            part.push('+');
+        } else {
+            if !is_condition(row) {
+                object = None;
+            }
+            // Groups count their members.
+            part = text.chars().filter(|character| !character.is_ascii_digit()).collect();
+        }
+        names.push(LineName { object: object.clone(), part: part.clone() });
+    }
+    names
 }
 
-/// The object under the cursor.
+fn is_condition(row: &Row) -> bool {
+    row.cells.iter().take(1).flatten().any(|span| span.tone == Tone::Type)
+}
+
+/// The object under the cursor; the cluster where "why" tells of it.
 pub(in crate::tui) fn selected_object(scene: &Scene, state: &State) -> Option<ObjectRef> {
-    let (row, cluster) = selected(scene, state)?;
-    let objects = scene.objects(&cluster).ok()?;
-    let (kind, name) = (row.kind?, row.name?);
+    let Page::Cluster(cluster) = &state.screen().page else { return None };
+    let objects = scene.objects(cluster).ok()?;
+    let (kind, name) = match state.why {
+        true => ("Cluster".to_owned(), cluster.name.clone()),
+        false => state.screen().cursor.line()?.object.clone()?,
+    };
     let object = objects.find(&kind, &name)?;
     Some(ObjectRef {
         within: None,
         api_version: object["apiVersion"].as_str().unwrap_or_default().to_owned(),
         kind,
-        key: ObjectKey::new(cluster.namespace, name),
+        key: ObjectKey::new(cluster.namespace.clone(), name),
     })
 }
 
 /// Folds or unfolds the branch under the cursor.
-pub(in crate::tui) fn fold(scene: &Scene, state: &mut State, fold: bool) {
-    let Some(name) = selected(scene, state).and_then(|(row, _)| fold_name(&row)) else { return };
+pub(in crate::tui) fn fold(state: &mut State, fold: bool) {
+    let line = state.screen().cursor.line().and_then(|line| line.object.as_ref());
+    let Some(name) = line.map(|(kind, name)| format!("{kind}/{name}")) else { return };
     let folded = &mut state.screen_mut().folded;
     match fold {
         true => folded.insert(name),
@@ -209,7 +247,7 @@ pub(in crate::tui) fn fold_all(scene: &Scene, state: &mut State) {
     }
     let Page::Cluster(key) = &state.screen().page else { return };
     let Ok(objects) = scene.objects(key) else { return };
-    let rows = tree_rows(scene, state, objects, 200);
+    let rows = tree_rows(scene, state, objects, usize::MAX);
     let names = rows.iter().filter(|row| depth(row).is_some_and(|depth| depth > 0));
     let names: Vec<String> = names.filter_map(fold_name).collect();
     state.screen_mut().folded.extend(names);

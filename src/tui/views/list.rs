@@ -8,10 +8,10 @@ use super::grid::{self, Grid};
 use super::part::condition_lines;
 use super::timeline::lifecycle;
 use super::{Scene, framed, put_lines, role_of, subject, wrapped};
-use crate::client::ObjectKey;
+use crate::client::{ClientRequests, ObjectKey};
 use crate::tui::fetch::{Fetched, Got, ServerTable, Want};
+use crate::tui::model::events;
 use crate::tui::model::row::{Cell, Object, Row};
-use crate::tui::model::{events, stages};
 use crate::tui::rows::Severity;
 use crate::tui::state::{Page, Screen, State, View};
 use crate::tui::text::{one_line, printable};
@@ -95,6 +95,7 @@ pub(in crate::tui) fn draw_table(
     let frame = if has_frame { 2 } else { 0 };
     let page = usize::from(area.height.saturating_sub(frame + 1));
     screen.cursor.settle(table, page);
+    screen.marked.retain(|key| table.get(key).is_some());
     let visible = screen.cursor.offset..table.len().min(screen.cursor.offset + page);
     let shown = visible.len();
     let mut grid = Grid::new(&table.columns, scene.style(Role::Header));
@@ -174,7 +175,9 @@ fn line(scene: &Scene, row: &Row) -> grid::Line {
     let styles = row.cells.iter().map(|cell| match cell {
         Cell::State(..) => scene.style(role_of(row.severity)),
         Cell::Age(_) => scene.style(Role::Dim),
-        Cell::Text(_) | Cell::Count(_) | Cell::Number(_) => scene.style(Role::Text),
+        Cell::Text(_) | Cell::Count(_) | Cell::Number(_) | Cell::Measure(..) => {
+            scene.style(Role::Text)
+        }
     });
     grid::Line {
         styles: styles.collect(),
@@ -193,6 +196,7 @@ fn draw_below(buffer: &mut Buffer, area: Rect, scene: &Scene, row: &Row) {
                 wrapped(&text, usize::from(inner.width)).into_iter().map(Line::raw).collect();
             put_lines(buffer, inner, &lines);
         }
+        Object::Client(client) => draw_resources(buffer, area, scene, client),
         Object::ControlPlane(_) => {
             let cluster = row.group.clone().unwrap_or_default();
             draw_control_plane(buffer, area, scene, &cluster);
@@ -206,6 +210,30 @@ fn draw_below(buffer: &mut Buffer, area: Rect, scene: &Scene, row: &Row) {
             put_lines(buffer, inner, &condition_lines(scene, object.conditions(), inner.width));
         }
     }
+}
+
+/// What a client asks for, most asked first.
+fn draw_resources(buffer: &mut Buffer, area: Rect, scene: &Scene, client: &ClientRequests) {
+    let title = format!("Requests of {}", printable(&client.metadata.name));
+    let inner = framed(buffer, area, scene, &title);
+    let mut resources: Vec<_> = client.resources.iter().collect();
+    resources.sort_by_key(|counts| std::cmp::Reverse(counts.total()));
+    let header = scene.style(Role::Header);
+    let mut grid = Grid {
+        headers: ["RESOURCE", "REQUESTS", "VERBS"].map(str::to_owned).to_vec(),
+        ranks: vec![0, 0, 1],
+        header_styles: vec![header; 3],
+        rows: Vec::new(),
+    };
+    for counts in resources.into_iter().take(usize::from(inner.height)) {
+        let verbs: Vec<String> =
+            counts.verbs.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
+        let total = counts.total().to_string();
+        let cells = vec![printable(&counts.name()), total, printable(&verbs.join(", "))];
+        let styles = vec![scene.style(Role::Text); cells.len()];
+        grid.rows.push(grid::Line { cells, styles, ground: None });
+    }
+    grid.draw(buffer, inner, 1);
 }
 
 fn subject_of_event(row: &Row) -> String {
@@ -236,7 +264,7 @@ fn draw_machines(buffer: &mut Buffer, area: Rect, scene: &Scene, cluster: &Objec
 }
 
 /// Machines of a cluster's control plane: Node, API server and etcd member of each. Who leads etcd
-/// is in no object of the management cluster, so it is not shown.
+/// is in no object of the management cluster: its detail asks etcd itself.
 fn draw_control_plane(buffer: &mut Buffer, area: Rect, scene: &Scene, cluster: &ObjectKey) {
     let machines: Vec<&Row> = scene
         .model
@@ -246,16 +274,11 @@ fn draw_control_plane(buffer: &mut Buffer, area: Rect, scene: &Scene, cluster: &
         .collect();
     let name = scene.model.control_planes.group(cluster).next();
     let name = name.map_or_else(|| printable(&cluster.name), |row| printable(&row.key.name));
-    let members = machines
-        .iter()
-        .filter(|row| stages::since_true(row.object.conditions(), "EtcdMemberHealthy").is_some());
-    let (healthy, all) = (members.count(), machines.len());
-    let quorum = match (all, healthy > all / 2) {
-        (0, _) => "no machines yet".to_owned(),
-        (_, true) => format!("etcd {healthy}/{all}, has quorum"),
-        (_, false) => format!("etcd {healthy}/{all}, no quorum"),
+    let title = match quorum(&machines) {
+        Some(quorum) => format!("{name}  {quorum}"),
+        None => name,
     };
-    let inner = framed(buffer, area, scene, &format!("{name}  {quorum}"));
+    let inner = framed(buffer, area, scene, &title);
     let header = scene.style(Role::Header);
     let names = ["MACHINE", "NODE", "API", "ETCD", "WHY"];
     let mut grid = Grid {
@@ -278,6 +301,31 @@ fn draw_control_plane(buffer: &mut Buffer, area: Rect, scene: &Scene, cluster: &
         grid.rows.push(grid::Line { cells, styles, ground: None });
     }
     grid.draw(buffer, inner, 1);
+}
+
+/// What is known of a control plane's etcd. Machines without a Node have no member yet, those that
+/// are deleted lose theirs; where no Machine tells of one, etcd is elsewhere.
+/// (CAPI v1.14: controlplane/kubeadm/internal/workload_cluster_conditions.go)
+fn quorum(machines: &[&Row]) -> Option<String> {
+    let condition = |row: &Row| {
+        let Object::Machine(machine) = &row.object else { return None };
+        let status = machine.status.as_ref()?;
+        let has_member = status.node_ref.is_some() && machine.metadata.deletion_timestamp.is_none();
+        let found = crate::contract::conditions::get(&status.conditions, "EtcdMemberHealthy")?;
+        has_member.then(|| found.status.clone())
+    };
+    if machines.is_empty() {
+        return Some("no machines yet".to_owned());
+    }
+    let members: Vec<String> = machines.iter().filter_map(|row| condition(row)).collect();
+    let count = |status: &str| members.iter().filter(|member| *member == status).count();
+    let (healthy, all) = (count("True"), members.len());
+    match (all, healthy > all / 2) {
+        (0, _) => None,
+        (_, true) => Some(format!("etcd {healthy}/{all}, has quorum")),
+        _ if count("Unknown") == all => Some(format!("etcd unknown, {all} members")),
+        _ => Some(format!("etcd {healthy}/{all}, no quorum")),
+    }
 }
 
 fn health(row: &Row, type_: &str) -> (&'static str, Role) {
@@ -372,6 +420,14 @@ fn draw_empty(buffer: &mut Buffer, area: Rect, scene: &Scene, screen: &Screen, v
             match scene.fetched.filter(|_| wanted).map(|fetched| &fetched.got) {
                 Some(Err(error)) => vec![plain(error.clone())],
                 Some(Ok(_)) => vec![plain(format!("no {word}"))],
+                None => vec![plain("reading …".to_owned())],
+            }
+        }
+        (_, View::Requests) => {
+            let answer = scene.fetched.filter(|fetched| fetched.want == Want::Requests);
+            match answer.map(|fetched| &fetched.got) {
+                Some(Err(error)) => vec![plain(error.clone())],
+                Some(Ok(_)) => vec![plain("Nobody has asked yet.".to_owned())],
                 None => vec![plain("reading …".to_owned())],
             }
         }

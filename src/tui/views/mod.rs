@@ -2,6 +2,7 @@
 
 pub(super) mod class;
 pub(super) mod cluster;
+mod etcd;
 pub(super) mod grid;
 pub(super) mod list;
 pub(super) mod part;
@@ -58,11 +59,15 @@ impl Scene<'_> {
     /// The objects of the cluster in sight, or why there are none yet.
     pub(super) fn objects(&self, wanted: &crate::client::ObjectKey) -> Result<&Objects, &str> {
         match self.fetched {
-            Some(Fetched { want: Want::Cluster(key), got }) if key == wanted => match got {
-                Ok(Got::Cluster(objects)) => Ok(objects),
-                Ok(_) => Err("reading"),
-                Err(error) => Err(error),
-            },
+            Some(Fetched { want: Want::Cluster(key) | Want::ControlPlane(key), got, .. })
+                if key == wanted =>
+            {
+                match got {
+                    Ok(Got::Cluster(objects)) => Ok(objects),
+                    Ok(_) => Err("reading"),
+                    Err(error) => Err(error),
+                }
+            }
             _ => Err("reading …"),
         }
     }

@@ -6,7 +6,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::list::{event_lines, events_about};
-use super::{Scene, cluster, framed, timeline, why};
+use super::{Scene, cluster, etcd, framed, timeline, why};
 use crate::api::conditions::Condition;
 use crate::api::core::Machine;
 use crate::client::ObjectKey;
@@ -103,6 +103,10 @@ fn lines(
     }
     lines.push(title("WHY"));
     lines.extend(why.iter().cloned());
+    if let Some(Row { object: Object::ControlPlane(_), group: Some(cluster), .. }) = row {
+        lines.push(Line::raw(""));
+        lines.extend(etcd::lines(scene, cluster));
+    }
     if let Some(row) = row {
         lines.extend([Line::raw(""), title("CONDITIONS")]);
         lines.extend(condition_lines(scene, row.object.conditions(), width));

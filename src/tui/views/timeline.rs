@@ -13,7 +13,7 @@ use crate::client::ObjectKey;
 use crate::describe::timeline::STAGES;
 use crate::tui::model::row::{Object, Row};
 use crate::tui::model::stages::{Start, Summary, available_since, seconds, since_true};
-use crate::tui::state::{Screen, State, View};
+use crate::tui::state::{LineName, Screen, State, View};
 use crate::tui::text::printable;
 use crate::tui::theme::Role;
 
@@ -38,6 +38,10 @@ struct Bar {
 }
 
 impl Bar {
+    fn line_name(&self) -> LineName {
+        LineName { object: Some(("Machine".to_owned(), self.name.clone())), part: String::new() }
+    }
+
     fn end(&self) -> Timestamp {
         self.parts.iter().map(|(_, to, ..)| *to).max().unwrap_or(self.begin)
     }
@@ -264,7 +268,7 @@ pub(in crate::tui) fn draw_cluster(
         Layout::vertical([Constraint::Min(0), Constraint::Length(2)]).areas(inner);
     let page = usize::from(chart.height.saturating_sub(1));
     let cursor = &mut state.screen_mut().cursor;
-    cursor.settle_lines(bars.len(), page);
+    cursor.settle_lines(bars.iter().map(Bar::line_name).collect(), page);
     let end = bars.len().min(cursor.offset + page);
     let offset = cursor.offset.min(end);
     draw_bars(
@@ -286,17 +290,6 @@ pub(in crate::tui) fn draw_cluster(
     if below > 0 {
         draw_percentiles(buffer, lower, scene);
     }
-}
-
-/// The machine under the cursor of a cluster's timeline.
-pub(in crate::tui) fn selected_machine(
-    scene: &Scene,
-    state: &State,
-    key: &ObjectKey,
-) -> Option<ObjectKey> {
-    let bars = machine_bars(scene, key);
-    let bar = bars.get(state.screen().cursor.position)?;
-    Some(ObjectKey::new(key.namespace.clone(), bar.name.clone()))
 }
 
 /// The same in a small pane, without legends.

@@ -22,8 +22,8 @@ pub(in crate::tui) fn draw(
     let inner = framed(buffer, area, scene, &title);
     let asked = |want: &Want| matches!(want, Want::Object { key, kind, cluster, .. } if *key == object.key && *kind == object.kind && *cluster == object.within);
     let text: &[String] = match scene.fetched {
-        Some(Fetched { want, got: Ok(Got::Object(lines)) }) if asked(want) => lines,
-        Some(Fetched { want, got: Err(error) }) if asked(want) => {
+        Some(Fetched { want, got: Ok(Got::Object(lines)), .. }) if asked(want) => lines,
+        Some(Fetched { want, got: Err(error), .. }) if asked(want) => {
             put_lines(buffer, inner, &[Line::styled(error.clone(), scene.style(Role::Bad))]);
             return;
         }

@@ -1,7 +1,7 @@
 //! HTTP as client-go speaks it: HTTP/2 with a client certificate, protobuf where a kind has it.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
@@ -17,6 +17,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -24,8 +25,9 @@ use super::protobuf;
 
 /// What a manager of Cluster API calls itself.
 pub const USER_AGENT: &str = "manager/v1.14.0 (linux/amd64) cluster.x-k8s.io/kubeadm-control-plane";
-/// Timeout of every request but watches. (CAPI v1.14: controllers/clustercache, 10 s)
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take here, on the slowest machine; the clients of Cluster API wait 10 s.
+/// (CAPI v1.14: controllers/clustercache)
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What clients of built-in kinds accept. (controller-runtime v0.24: apiutil/apimachinery.go)
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf, */*";
@@ -120,13 +122,26 @@ pub fn tls(ca: &[u8], client: Option<&(Vec<u8>, Vec<u8>)>, alpn: &[&str]) -> Arc
     Arc::new(config)
 }
 
+/// Where both tasks of hyper's clients run: its dispatcher asks the connection once more after a
+/// request went out, and takes a GOAWAY that came by then, from another thread, for the request's
+/// failure. Servers send one right with the answer to those whom they do not know.
+fn one_thread() -> &'static Runtime {
+    static CLIENTS: OnceLock<Runtime> = OnceLock::new();
+    CLIENTS
+        .get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
+}
+
 impl Rest {
     /// Connects.
     pub async fn connect(credentials: &Credentials) -> Self {
         let stream = TokioIo::new(credentials.dial("h2").await);
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-        tokio::spawn(connection);
+        let handshake = async {
+            let (sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            sender
+        };
+        let sender = one_thread().spawn(handshake).await.unwrap();
         Self { authority: credentials.authority(), sender }
     }
 

@@ -12,6 +12,7 @@ use super::super::{generation_after, v1beta1_status};
 use super::{Scope, owns};
 use crate::api::conditions::{Condition, V1Beta1Status};
 use crate::api::core::{Cluster, ContractRef, Machine, MachineDeployment, ReplicaCounts};
+use crate::api::replicas::Replicated;
 use crate::contract::conditions::merge::{
     self, Merged, Polarity, Priority, Reasons, Source, Summary, default_priority,
 };
@@ -131,39 +132,10 @@ fn worker_counts(scope: &Scope) -> ReplicaCounts {
         sum.up_to_date_replicas = add(sum.up_to_date_replicas, counts.up_to_date_replicas);
         sum.versions.extend(counts.versions);
     };
-    for pool in &scope.pools {
-        let status = pool.status.as_ref();
-        add_counts(ReplicaCounts {
-            desired_replicas: pool.spec.replicas,
-            replicas: status.and_then(|status| status.replicas),
-            ready_replicas: status.and_then(|status| status.ready_replicas),
-            available_replicas: status.and_then(|status| status.available_replicas),
-            up_to_date_replicas: status.and_then(|status| status.up_to_date_replicas),
-            versions: status.map(|status| status.versions.clone()).unwrap_or_default(),
-        });
-    }
-    for deployment in &scope.deployments {
-        let status = deployment.status.as_ref();
-        add_counts(ReplicaCounts {
-            desired_replicas: deployment.spec.replicas,
-            replicas: status.and_then(|status| status.replicas),
-            ready_replicas: status.and_then(|status| status.ready_replicas),
-            available_replicas: status.and_then(|status| status.available_replicas),
-            up_to_date_replicas: status.and_then(|status| status.up_to_date_replicas),
-            versions: status.map(|status| status.versions.clone()).unwrap_or_default(),
-        });
-    }
-    for set in scope.sets.iter().filter(|set| owns(&scope.cluster, &set.metadata)) {
-        let status = set.status.as_ref();
-        add_counts(ReplicaCounts {
-            desired_replicas: set.spec.replicas,
-            replicas: status.and_then(|status| status.replicas),
-            ready_replicas: status.and_then(|status| status.ready_replicas),
-            available_replicas: status.and_then(|status| status.available_replicas),
-            up_to_date_replicas: status.and_then(|status| status.up_to_date_replicas),
-            versions: status.map(|status| status.versions.clone()).unwrap_or_default(),
-        });
-    }
+    scope.pools.iter().for_each(|pool| add_counts(pool.counts()));
+    scope.deployments.iter().for_each(|deployment| add_counts(deployment.counts()));
+    let own_sets = scope.sets.iter().filter(|set| owns(&scope.cluster, &set.metadata));
+    own_sets.for_each(|set| add_counts(set.counts()));
     let standalone: Vec<Arc<Machine>> = scope
         .worker_machines
         .iter()

@@ -130,7 +130,7 @@ async fn handlers_are_discovered_registered_and_forgotten() {
     let config = fixture.until(|it| is_discovered(it, "True")).await;
     assert_eq!(
         config["status"]["handlers"],
-        json!([{"name": "beforeclusterdelete.ext", "timeoutSeconds": 1, "failurePolicy": "Fail",
+        json!([{"name": "beforeclusterdelete.ext", "timeoutSeconds": 30, "failurePolicy": "Fail",
             "requestHook": {"apiVersion": "hooks.runtime.cluster.x-k8s.io/v1alpha1",
                 "hook": "BeforeClusterDelete"}}])
     );

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::labels::{BEFORE_UPGRADE_PREFIX, OK_TO_DELETE};
@@ -285,10 +286,11 @@ impl Hooks {
         if self.ask(scope, Hook::BeforeClusterDelete, json!({})).await? == Some(Gate::Closed) {
             return Ok(Gate::Closed);
         }
-        let before = scope.cluster.clone();
-        let held = scope.cluster.metadata.annotations.get_or_insert_default();
-        held.insert(OK_TO_DELETE.to_owned(), String::new());
-        self.write(scope, &before).await?;
+        self.annotate(scope, |metadata| {
+            let held = metadata.annotations.get_or_insert_default();
+            held.insert(OK_TO_DELETE.to_owned(), String::new());
+        })
+        .await?;
         Ok(Gate::Open)
     }
 
@@ -311,20 +313,22 @@ impl Hooks {
     }
 
     async fn mark_pending(&self, scope: &mut Scope, hooks: &[Hook]) -> Result<(), ReconcileError> {
-        let before = scope.cluster.clone();
-        pending::mark(&mut scope.cluster.metadata, hooks);
-        self.write(scope, &before).await
+        self.annotate(scope, |metadata| pending::mark(metadata, hooks)).await
     }
 
     async fn mark_done(&self, scope: &mut Scope, hook: Hook) -> Result<(), ReconcileError> {
-        let before = scope.cluster.clone();
-        pending::mark_done(&mut scope.cluster.metadata, hook);
-        self.write(scope, &before).await
+        self.annotate(scope, |metadata| pending::mark_done(metadata, hook)).await
     }
 
-    /// Writes the annotations of the Cluster in the scope to the server.
-    async fn write(&self, scope: &mut Scope, before: &Cluster) -> Result<(), ReconcileError> {
-        patch_object(&self.client, before, &scope.cluster).await?;
+    /// Changes annotations of the Cluster, in the scope and on the server.
+    async fn annotate(
+        &self,
+        scope: &mut Scope,
+        change: impl FnOnce(&mut ObjectMeta),
+    ) -> Result<(), ReconcileError> {
+        let before = scope.cluster.clone();
+        change(&mut scope.cluster.metadata);
+        patch_object(&self.client, &before, &scope.cluster).await?;
         scope.written.metadata.annotations.clone_from(&scope.cluster.metadata.annotations);
         Ok(())
     }
